@@ -1,0 +1,50 @@
+# Two commands on a fresh machine: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PARTS  := .[cpu,server,testing,dev] clients/python[images,progress] $(wildcard plugins/*)
+
+.PHONY: help setup demo serve test test-all lint format proto bench clean
+
+help:
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(VENV)/.installed: constraints.txt $(wildcard pyproject.toml clients/python/pyproject.toml plugins/*/pyproject.toml)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt $(PARTS:%=--editable %)
+	touch $@
+
+setup: $(VENV)/.installed ## make the virtual environment
+
+demo: setup ## stream samples of real models, classify them, and write out/demo
+	@$(BIN)/genservice demo --out out/demo
+
+serve: setup ## serve the models that ship with the plugins
+	$(BIN)/genservice serve
+
+test: setup ## run the tests, without the slow ones
+	$(BIN)/pytest -m "not slow and not gpu"
+
+test-all: setup ## run all tests
+	$(BIN)/pytest
+
+lint: setup ## check style, types, layers and protos
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cd protos && ../$(BIN)/buf lint
+
+format: setup ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+proto: ## generate the stubs of protos/
+	protos/generate.sh
+
+bench: setup ## print a JSON line for each figure
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what was built
+	rm -rf $(VENV) .venv-proto out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

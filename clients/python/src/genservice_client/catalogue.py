@@ -1,0 +1,84 @@
+"""What can be asked about models. Written once: `AsyncClient` has these coroutines, `Client` runs them."""
+
+from collections.abc import AsyncGenerator
+
+from genservice.v1 import models_pb2
+from genservice_client.calls import Calls
+from genservice_client.errors import GenserviceClientError, ProtocolError
+from genservice_client.models import ModelInfo
+from genservice_client.names import resource_name
+from genservice_client.retry import Backoff, Deadline
+from genservice_client.transport import Call, Transport
+
+
+class Catalogue(Calls):
+    """Lists, gives and watches models."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(transport)
+        self._labels_by_version: dict[str, tuple[str, ...]] = {}
+
+    async def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
+        """Lists the models, as `Client.models` does."""
+        deadline = self._deadline(timeout_s)
+        models: list[ModelInfo] = []
+        page_token = ""
+        while True:
+            request = models_pb2.ListModelsRequest(page_token=page_token)
+            response = await self._call(self._transport.stubs.models.ListModels, request, deadline)
+            models.extend(map(ModelInfo.from_message, response.models))
+            page_token = response.next_page_token
+            if not page_token:
+                return models
+
+    async def model(self, name: str, *, timeout_s: float | None = None) -> ModelInfo:
+        """Gives a model, as `Client.model` does."""
+        return await self._get(resource_name(name), self._deadline(timeout_s))
+
+    def watch_model(self, name: str, *, timeout_s: float | None = None) -> AsyncGenerator[ModelInfo, None]:
+        """Gives a model now and whenever it changes, as `Client.watch_model` does."""
+        request = models_pb2.WatchModelRequest(name=resource_name(name))
+        return self._watch(request, Deadline(timeout_s, self._endpoint.clock))
+
+    async def _get(self, name: str, deadline: Deadline) -> ModelInfo:
+        request = models_pb2.GetModelRequest(name=name)
+        response = await self._call(self._transport.stubs.models.GetModel, request, deadline)
+        return ModelInfo.from_message(response.model)
+
+    async def _labels(self, version: str, deadline: Deadline) -> tuple[str, ...]:
+        """Gives the labels of a version, which never change, so they are asked for once."""
+        if version not in self._labels_by_version:
+            found = await self._get(version, deadline)
+            if [info.name for info in found.versions] != [version]:
+                raise ProtocolError(f"{version} was asked for, and {[info.name for info in found.versions]} came")
+            self._labels_by_version[version] = found.versions[0].labels
+        return self._labels_by_version[version]
+
+    async def _watch(
+        self, request: models_pb2.WatchModelRequest, deadline: Deadline
+    ) -> AsyncGenerator[ModelInfo, None]:
+        backoff = Backoff(self._endpoint.retry, deadline, self._endpoint.clock)
+        call: Call[models_pb2.WatchModelResponse] | None = None
+        last: ModelInfo | None = None
+        try:
+            while True:
+                try:
+                    if call is None:
+                        method = self._transport.stubs.models.WatchModel
+                        call = self._transport.stream(method, request, deadline.left_s())
+                    response = await call.read()
+                    if response is None:
+                        raise ProtocolError("the server ended the watch")
+                except GenserviceClientError as error:
+                    call = None
+                    await self._transport.sleep(backoff.after(error))
+                    continue
+                backoff.reset()
+                model = ModelInfo.from_message(response.model)
+                # After a cut the server begins with the present, which may be what was given last.
+                if model != last:
+                    last = model
+                    yield model
+        finally:
+            if call is not None:
+                call.cancel()

@@ -1,0 +1,249 @@
+"""The clients."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Self, Unpack
+
+import numpy as np
+import numpy.typing as npt
+
+from genservice_client.async_transport import AsyncTransport
+from genservice_client.classification import Classification, Score
+from genservice_client.endpoint import Endpoint, Settings
+from genservice_client.models import ModelInfo
+from genservice_client.options import OptionScalar
+from genservice_client.row_values import RowsLike
+from genservice_client.sync_stream import SampleStream
+from genservice_client.sync_transport import SyncTransport
+from genservice_client.tensors import Array
+from genservice_client.transport import run, run_each
+from genservice_client.verbs import Options, Verbs
+
+
+class AsyncClient(Verbs):
+    """Asks a service, with asyncio. `Client` says what the methods do; each is to be awaited, or iterated over.
+
+    The client belongs to the event loop that runs when it is first used.
+
+    Args:
+        target: As `Endpoint.target`.
+        settings: As the fields of `Endpoint`.
+    """
+
+    def __init__(self, target: str | Sequence[str], **settings: Unpack[Settings]) -> None:
+        super().__init__(AsyncTransport(Endpoint(target, **settings)))
+
+    async def close(self) -> None:
+        """Ends all calls and closes the connections."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class Client:
+    """Asks a service. Threads may share a client; each stream is for one of them.
+
+    A model is named `fashion-gan` (the default version), `fashion-gan@3` (version 3), `fashion-gan:stable` (where the
+    label points), or in full, such as `models/fashion-gan/versions/3`. Options are keyword arguments, as the model's
+    JSON Schema declares them; `options` takes those whose names clash with other arguments. Every method raises
+    TypeError or ValueError for arguments that cannot be right, before a call, and GenserviceClientError for calls that
+    fail. `timeout_s` is for the whole of a call, its retries included.
+
+    Args:
+        target: As `Endpoint.target`.
+        settings: As the fields of `Endpoint`.
+    """
+
+    def __init__(self, target: str | Sequence[str], **settings: Unpack[Settings]) -> None:
+        self._transport = SyncTransport(Endpoint(target, **settings))
+        self._verbs = Verbs(self._transport)
+
+    def sample(
+        self,
+        model: str,
+        sample_count: int,
+        *,
+        seed: int | None = None,
+        first_index: int = 0,
+        output: str | None = None,
+        chunk_rows: int = 0,
+        conditions: Mapping[str, RowsLike] | None = None,
+        timeout_s: float | None = None,
+        options: Options = None,
+        **more_options: OptionScalar,
+    ) -> SampleStream:
+        """Prepares a stream of samples of p(x), or of p(x | conditions).
+
+        Args:
+            model: Name of the model.
+            sample_count: Samples to draw, 1 or more.
+            seed: Seed of all the randomness, from 0 to 2^64 - 1. None: the SDK draws one; `SampleStream.seed` tells it.
+            first_index: Index of the first sample, 0 or greater. Sample i of a seed is the same in every draw.
+            output: `float32`, `uint8`, or a media type that the model lists, such as `image/png`. None: the model's
+                own type, as numbers.
+            chunk_rows: Most samples in a chunk. 0: the server chooses.
+            conditions: The other inputs of the draw by name: arrays `[rows, ...]` or strings, of one row for all
+                samples, or of `sample_count` rows.
+            timeout_s: Seconds for the whole stream, from now on. None: no limit.
+            options: Options by name.
+            more_options: Options.
+
+        Returns:
+            The stream, which sends nothing before it is read.
+        """
+        stream = self._verbs.sample(
+            model,
+            sample_count,
+            seed=seed,
+            first_index=first_index,
+            output=output,
+            chunk_rows=chunk_rows,
+            conditions=conditions,
+            timeout_s=timeout_s,
+            options=options,
+            **more_options,
+        )
+        return SampleStream(stream)
+
+    def classify(
+        self,
+        model: str,
+        inputs: RowsLike,
+        *,
+        top_k: int = 0,
+        timeout_s: float | None = None,
+        options: Options = None,
+        **more_options: OptionScalar,
+    ) -> Classification:
+        """Gives p(label | x) of each input.
+
+        Args:
+            model: Name of the model.
+            inputs: `[rows, ...]` in the event's type and shape, or a string a row. Many rows go in several requests.
+            top_k: Let the server name this many labels of each row. 0: all are named, after one more call for a
+                version that answers for the first time.
+            timeout_s: Seconds for the call. None: the client's setting.
+            options: Options by name.
+            more_options: Options.
+        """
+        return run(
+            self._verbs.classify(model, inputs, top_k=top_k, timeout_s=timeout_s, options=options, **more_options)
+        )
+
+    def stream_classify(
+        self,
+        model: str,
+        inputs: Iterable[RowsLike],
+        *,
+        top_k: int = 0,
+        in_flight: int = 4,
+        timeout_s: float | None = None,
+        options: Options = None,
+        **more_options: OptionScalar,
+    ) -> Iterator[Classification]:
+        """Classifies inputs as they come, and gives the answers in their order. A stream that is cut goes on.
+
+        Args:
+            model: Name of the model.
+            inputs: Each `[rows, ...]` in the event's type and shape, or strings, as one request.
+            top_k: As in `classify`.
+            in_flight: Inputs to send ahead. The first answer comes after so many inputs, so give 1 for a live source.
+            timeout_s: Seconds for the whole stream. None: no limit.
+            options: Options by name.
+            more_options: Options.
+        """
+        return run_each(
+            self._verbs.stream_classify(
+                model, inputs, top_k=top_k, in_flight=in_flight, timeout_s=timeout_s, options=options, **more_options
+            )
+        )
+
+    def score(
+        self,
+        model: str,
+        inputs: RowsLike,
+        *,
+        timeout_s: float | None = None,
+        options: Options = None,
+        **more_options: OptionScalar,
+    ) -> Score:
+        """Gives log p(x) of each input, in nats. Arguments are those of `classify`."""
+        return run(self._verbs.score(model, inputs, timeout_s=timeout_s, options=options, **more_options))
+
+    def embed(
+        self,
+        model: str,
+        inputs: RowsLike,
+        *,
+        timeout_s: float | None = None,
+        options: Options = None,
+        **more_options: OptionScalar,
+    ) -> npt.NDArray[np.float32]:
+        """Maps inputs to vectors whose distances mean something. Arguments are those of `classify`.
+
+        Returns:
+            float32 `[rows, dimensions]`.
+        """
+        return run(self._verbs.embed(model, inputs, timeout_s=timeout_s, options=options, **more_options))
+
+    def encode(
+        self,
+        model: str,
+        inputs: RowsLike,
+        *,
+        timeout_s: float | None = None,
+        options: Options = None,
+        **more_options: OptionScalar,
+    ) -> Array:
+        """Maps inputs to latents. Arguments are those of `classify`.
+
+        Returns:
+            `[rows, ...]` in the latent's type and shape.
+        """
+        return run(self._verbs.encode(model, inputs, timeout_s=timeout_s, options=options, **more_options))
+
+    def decode(
+        self,
+        model: str,
+        latents: npt.ArrayLike,
+        *,
+        timeout_s: float | None = None,
+        options: Options = None,
+        **more_options: OptionScalar,
+    ) -> Array:
+        """Maps latents, `[rows, ...]`, to samples. The other arguments are those of `classify`.
+
+        Returns:
+            `[rows, ...]` in the event's type and shape.
+        """
+        return run(self._verbs.decode(model, latents, timeout_s=timeout_s, options=options, **more_options))
+
+    def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
+        """Lists the models, by name."""
+        return run(self._verbs.models(timeout_s=timeout_s))
+
+    def model(self, name: str, *, timeout_s: float | None = None) -> ModelInfo:
+        """Gives a model with its versions; where the name has a version or a label, with that version alone."""
+        return run(self._verbs.model(name, timeout_s=timeout_s))
+
+    def watch_model(self, name: str, *, timeout_s: float | None = None) -> Iterator[ModelInfo]:
+        """Gives a model now and whenever it changes, until the iteration is left or `timeout_s` is over."""
+        return run_each(self._verbs.watch_model(name, timeout_s=timeout_s))
+
+    def close(self) -> None:
+        """Ends all calls and closes the connections."""
+        run(self._transport.close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

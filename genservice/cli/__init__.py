@@ -1,0 +1,1 @@
+"""The command line; wiring of the other packages lives here."""

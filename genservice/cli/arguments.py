@@ -1,0 +1,66 @@
+"""Arguments that several commands take."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+Scalar = bool | int | float | str
+
+DEFAULT_SERVER = "127.0.0.1:8500"
+
+server_option = click.option(
+    "--server", default=DEFAULT_SERVER, show_default=True, envvar="GENSERVICE_TARGET", help="Address of the server."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+config_option = click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="GENSERVICE_CONFIG",
+    help="File of settings, as `genservice config` prints it.",
+)
+seed_option = click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Seed of all the randomness.")
+
+
+class Assignment(click.ParamType[tuple[str, Scalar]]):
+    """`name=value`, as a pair. The value is read as JSON where it is a scalar of that, else as a text."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Scalar]:
+        """Reads the text."""
+        if isinstance(value, tuple):
+            return value
+        name, sign, text = value.partition("=")
+        if not (name and sign):
+            self.fail(f"{value!r} is not of the form name=value.", param, ctx)
+        return name, _scalar(text)
+
+
+class Bound(click.ParamType[tuple[str, float]]):
+    """`name=number`, as a pair."""
+
+    name = "name=number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
+        """Reads the text."""
+        if isinstance(value, tuple):
+            return value
+        name, _, text = value.partition("=")
+        try:
+            return name, float(text)
+        except ValueError:
+            self.fail(f"{value!r} is not of the form name=number.", param, ctx)
+
+
+folder_option = click.Path(file_okay=False, path_type=Path)
+file_option = click.Path(dir_okay=False, path_type=Path)
+
+
+def _scalar(text: str) -> Scalar:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, (bool, int, float, str)) else text

@@ -1,0 +1,93 @@
+"""What a request asks of a model, and the slices of it that share a batch with others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from genservice.model.options import Options
+
+Rows = NDArray[Any] | list[str]
+"""Values, one a row: an array with a leading row dimension, or strings."""
+
+Results = Mapping[str, NDArray[Any] | list[bytes] | list[str]]
+"""What a verb returned for some rows, by the name of the output; each has one value a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The form in which samples are delivered.
+
+    Args:
+        dtype: `float32`, `uint8`, or empty for the event's own type.
+        media_type: A media type of the model; empty for a tensor.
+    """
+
+    dtype: str = ""
+    media_type: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """A request's rows for one verb of one version.
+
+    Args:
+        verb: One of `genservice.engine.verbs.VERBS`.
+        row_count: Rows in all.
+        options: Options of every row.
+        inputs: By name: one value a row, or one row that all share.
+        seed: Seed of the draws.
+        first_index: Index of the first row's draw.
+        output: Form of the samples.
+    """
+
+    verb: str
+    row_count: int
+    options: Options
+    inputs: Mapping[str, Rows] = field(default_factory=dict)
+    seed: int = 0
+    first_index: int = 0
+    output: Output = Output()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """Consecutive rows of one call, as they stand in a batch.
+
+    Args:
+        call: The call.
+        start: First row, counted from the call's first.
+        stop: One past the last row.
+    """
+
+    call: Call
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def rows_of(self, name: str) -> Rows:
+        """The slice's rows of an input; a shared row is repeated."""
+        rows = self.call.inputs[name]
+        if len(rows) == self.call.row_count:
+            return rows[self.start : self.stop]
+        return rows * len(self) if isinstance(rows, list) else rows.repeat(len(self), axis=0)
+
+
+Batch = Sequence[Slice]
+"""Slices of calls of one verb with equal static options."""
+
+
+def concatenate(parts: Sequence[Results]) -> Results:
+    """Joins the results of consecutive slices."""
+    if len(parts) == 1:
+        return parts[0]
+    import numpy as np
+
+    joined: dict[str, Any] = {}
+    for name, first in parts[0].items():
+        values = [part[name] for part in parts]
+        joined[name] = [row for rows in values for row in rows] if isinstance(first, list) else np.concatenate(values)
+    return joined

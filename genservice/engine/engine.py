@@ -1,0 +1,314 @@
+"""The engine's front: loads versions, takes calls, drains."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from genservice.engine.call import Call, Output, Results, Rows, Slice
+from genservice.engine.catalog import Catalog, Version
+from genservice.engine.clock import Clock, LoopClock
+from genservice.engine.loader import Loader
+from genservice.engine.observer import Observer, SilentObserver
+from genservice.engine.settings import EngineSettings
+from genservice.engine.submission import Submission
+from genservice.engine.validation import check_draw, check_inputs, check_output, check_verb
+from genservice.engine.worker import Worker
+from genservice.errors import ContentChanged, GenserviceError, OutOfRange, QueueFull, ServerDraining
+from genservice.model.options import OptionScalar, parse_options
+from genservice.plugin_host import Family
+from genservice.store.names import ModelName
+from genservice.store.store import ModelStore
+
+CHUNKS_AHEAD = 2
+"""Chunks computed ahead of a stream's reader: one on its way, and one being made."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draw:
+    """A stream of samples that was admitted.
+
+    Args:
+        version: What answers.
+        seed: The seed in effect.
+        chunk_rows: Samples in a chunk.
+        submission: The rows.
+    """
+
+    version: Version
+    seed: int
+    chunk_rows: int
+    submission: Submission
+
+    def chunks(self) -> AsyncGenerator[tuple[Slice, Results], None]:
+        """The samples in index order."""
+        return self.submission.chunks(self.chunk_rows)
+
+
+class Engine:
+    """Loads versions into a worker, and batches calls for them.
+
+    Args:
+        store: Where versions are.
+        families: Families by name.
+        worker: Where models run.
+        settings: Limits.
+        clock: Time.
+        observer: Is told what happens.
+    """
+
+    def __init__(
+        self,
+        store: ModelStore,
+        families: Mapping[str, Family],
+        worker: Worker,
+        settings: EngineSettings | None = None,
+        *,
+        clock: Clock | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.settings = settings or EngineSettings()
+        self._observer = observer or SilentObserver()
+        self.catalog = Catalog(self._observer)
+        self._loader = Loader(
+            store, families, worker, self.settings, self.catalog, clock or LoopClock(), self._observer
+        )
+        self._store = store
+        self._clock = clock or LoopClock()
+        self._held_bytes = 0
+        self._draining = False
+
+    @property
+    def draining(self) -> bool:
+        """Whether nothing new is taken."""
+        return self._draining
+
+    @property
+    def ready(self) -> bool:
+        """Whether the versions chosen at start are settled, the required models are ready, and nothing is drained."""
+        return self._loader.settled and not self._draining and not self.missing_models
+
+    @property
+    def missing_models(self) -> list[str]:
+        """Required models that nothing answers for."""
+        known = self.catalog.models()
+        return [
+            name for name in self.settings.required_models if name not in known or self.catalog.default(name) is None
+        ]
+
+    def start(self) -> None:
+        """Begins to load, for each model, the newest version and those with a label; required models first."""
+        self._loader.start()
+
+    async def started(self) -> None:
+        """Waits until every version chosen at start is ready or failed."""
+        await self._loader.started()
+
+    def load(self, name: ModelName) -> Version:
+        """Begins to load a version, if it is not loaded or loading.
+
+        Raises:
+            NotFound: There is no such model, version or label.
+            ServerDraining: Nothing new is taken.
+        """
+        if self._draining:
+            raise ServerDraining("The server is shutting down.", retry_after_s=1.0)
+        return self._loader.load(name)
+
+    def unload(self, name: ModelName) -> Version:
+        """Begins to drain and unload a version.
+
+        Raises:
+            NotFound: There is no such model, version or label.
+        """
+        return self._loader.unload(name)
+
+    def set_label(self, name: ModelName, number: int) -> None:
+        """Points a label at a version that is ready, or removes it where the number is 0.
+
+        Raises:
+            NotFound: There is no such model or version.
+            ModelNotReady: The version is not ready.
+        """
+        assert name.label is not None
+        self.catalog.versions(name.model)
+        if number:
+            self.catalog.ready(ModelName(name.model, version=number))
+        self._store.set_label(name.model, name.label, number or None)
+        self.catalog.set_labels(name.model, self._store.labels(name.model))
+
+    def sample(
+        self,
+        name: ModelName,
+        *,
+        sample_count: int,
+        first_index: int = 0,
+        seed: int | None = None,
+        options: Mapping[str, OptionScalar] | None = None,
+        conditions: Mapping[str, Rows] | None = None,
+        output: Output | None = None,
+        chunk_rows: int = 0,
+        content_hash: str = "",
+        timeout_s: float | None = None,
+    ) -> Draw:
+        """Admits a request for samples.
+
+        Args:
+            name: The model, or one version of it.
+            sample_count: Samples in all.
+            first_index: Index of the first.
+            seed: Seed; None: one is drawn.
+            options: Options by name.
+            conditions: Other inputs of the draw: one row for all samples, or one a sample.
+            output: Form of the samples.
+            chunk_rows: Most samples in a chunk; 0: the engine chooses.
+            content_hash: Refuse a version with another hash; empty: take any.
+            timeout_s: Seconds until the request's deadline; None: none.
+
+        Returns:
+            The stream.
+
+        Raises:
+            GenserviceError: The request is refused; the class and the field say why.
+        """
+        version, model = self._ready(name, "sample")
+        refused = self._refuser(version, "sample", sample_count)
+        try:
+            if content_hash and content_hash != version.content_hash:
+                raise ContentChanged(
+                    f"{version.name} has the content {version.content_hash}, and the request asks for {content_hash}.",
+                    field="content_hash",
+                )
+            check_draw(sample_count, first_index, seed, chunk_rows, self.settings.max_sample_count)
+            form = check_output(model, output or Output())
+            inputs = check_inputs(model, "sample", conditions or {}, sample_count)
+            parsed = parse_options(model.Options, options or {}, model.labels)
+            rows = self._chunk_rows(version, chunk_rows, model.event.row_bytes)
+            seed = secrets.randbits(64) if seed is None else seed
+            call = Call("sample", sample_count, parsed, inputs, seed, first_index, form)
+            held = CHUNKS_AHEAD * min(rows, sample_count) * model.event.row_bytes + _bytes_of(inputs)
+            submission = self._submit(version, call, CHUNKS_AHEAD * rows, held, timeout_s)
+        except GenserviceError as error:
+            refused(error)
+            raise
+        return Draw(version, seed, rows, submission)
+
+    async def call(
+        self,
+        name: ModelName,
+        verb: str,
+        inputs: Mapping[str, Rows],
+        options: Mapping[str, OptionScalar] | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> tuple[Version, Results]:
+        """Runs a verb that is answered at once.
+
+        Args:
+            name: The model, or one version of it.
+            verb: Any verb but `sample`.
+            inputs: `inputs`, one value a row.
+            options: Options by name.
+            timeout_s: Seconds until the request's deadline; None: none.
+
+        Returns:
+            The version that answered, and the results.
+
+        Raises:
+            GenserviceError: The request is refused, or failed.
+        """
+        version, model = self._ready(name, verb)
+        rows = len(next(iter(inputs.values()), ()))
+        refused = self._refuser(version, verb, rows)
+        try:
+            if rows > self.settings.max_call_rows:
+                raise OutOfRange(
+                    f"`inputs` has {rows} rows; the most in one request is {self.settings.max_call_rows}.",
+                    field="inputs",
+                )
+            checked = check_inputs(model, verb, inputs, rows)
+            parsed = parse_options(model.Options, options or {}, model.labels)
+            submission = self._submit(version, Call(verb, rows, parsed, checked), rows, _bytes_of(checked), timeout_s)
+        except GenserviceError as error:
+            refused(error)
+            raise
+        return version, await submission.results()
+
+    async def drain(self, limit_s: float) -> None:
+        """Takes nothing new, and waits for what is under way; what is left at the limit ends with SERVER_DRAINING."""
+        self._draining = True
+        for model in self.catalog.models():
+            self.catalog.changed(model)
+        batchers = [version.batcher for version in self._served() if version.batcher is not None]
+        try:
+            async with asyncio.timeout(limit_s):
+                await asyncio.gather(*(batcher.drained() for batcher in batchers))
+        except TimeoutError:
+            for batcher in batchers:
+                batcher.fail_all(
+                    ServerDraining("The server is shutting down: go on at another replica.", retry_after_s=1.0)
+                )
+
+    async def stop(self) -> None:
+        """Ends loading, and the worker."""
+        self._draining = True
+        for version in self._served():
+            if version.batcher is not None:
+                version.batcher.fail_all(ServerDraining("The server is shutting down.", retry_after_s=1.0))
+        await self._loader.stop()
+
+    def _served(self) -> list[Version]:
+        return [
+            version for model in self.catalog.models() for version in self.catalog.versions(model) if version.batcher
+        ]
+
+    def _ready(self, name: ModelName, verb: str) -> tuple[Version, Any]:
+        if self._draining:
+            raise ServerDraining("The server is shutting down: go to another replica.", retry_after_s=1.0)
+        version = self.catalog.ready(name)
+        check_verb(version, verb)
+        return version, version.description
+
+    def _refuser(self, version: Version, verb: str, rows: int) -> Any:
+        return lambda error: self._observer.refused(version.model, version.number, verb, error.reason, rows)
+
+    def _chunk_rows(self, version: Version, asked: int, row_bytes: int) -> int:
+        serving = version.serving
+        assert serving is not None
+        # No stream takes more than half of the queue.
+        queue_share = max(1, serving.max_queue_rows // (2 * CHUNKS_AHEAD))
+        most = max(1, min(self.settings.max_chunk_bytes // row_bytes, queue_share))
+        if asked:
+            return min(asked, most)
+        fitting = min(max(1, self.settings.chunk_bytes // row_bytes), most)
+        # A chunk of whole batches is never cut on its way.
+        size = max((size for size in serving.sizes if size <= fitting), default=1)
+        return fitting // size * size
+
+    def _submit(
+        self, version: Version, call: Call, window: int, held_bytes: int, timeout_s: float | None
+    ) -> Submission:
+        if self._held_bytes + held_bytes > self.settings.max_held_bytes:
+            raise QueueFull(
+                f"The requests under way hold {self._held_bytes} bytes and this one needs {held_bytes} more; "
+                f"the limit is {self.settings.max_held_bytes}.",
+                retry_after_s=1.0,
+            )
+        assert version.batcher is not None
+
+        def closed(submission: Submission) -> None:
+            del submission
+            self._held_bytes -= held_bytes
+
+        self._held_bytes += held_bytes
+        deadline = None if timeout_s is None else self._clock.now() + timeout_s
+        try:
+            return version.batcher.submit(call, window=window, deadline=deadline, closed=closed)
+        except GenserviceError:
+            self._held_bytes -= held_bytes
+            raise
+
+
+def _bytes_of(inputs: Mapping[str, Rows]) -> int:
+    return sum(sum(map(len, rows)) if isinstance(rows, list) else rows.nbytes for rows in inputs.values())

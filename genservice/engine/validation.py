@@ -1,0 +1,111 @@
+"""Checks of a request against what a model declares, before anything is queued."""
+
+from collections.abc import Mapping
+
+from genservice.engine.call import Output, Rows
+from genservice.engine.catalog import Version
+from genservice.engine.verbs import input_specs
+from genservice.errors import InvalidRequest, OutOfRange, VerbNotSupported, suggestion
+from genservice.model.base import Model
+
+MOST_INDEX = 2**63 - 1
+
+
+def check_verb(version: Version, verb: str) -> None:
+    """Checks that a version has a verb.
+
+    Raises:
+        VerbNotSupported: It has not; the message lists those that it has.
+    """
+    if verb not in version.verbs:
+        verbs = ", ".join(version.verbs)
+        raise VerbNotSupported(
+            f"{version.name} cannot {verb}; it can: {verbs}.",
+            field="model",
+            metadata={"verbs": ",".join(version.verbs)},
+        )
+
+
+def check_draw(sample_count: int, first_index: int, seed: int | None, chunk_rows: int, most: int) -> None:
+    """Checks the numbers of a draw.
+
+    Raises:
+        InvalidRequest: A number is negative or 0 where it may not be.
+        OutOfRange: A number is over its limit.
+    """
+    if sample_count < 1:
+        raise InvalidRequest(f"`sample_count` is 1 or greater; got {sample_count}.", field="sample_count")
+    if sample_count > most:
+        raise OutOfRange(f"`sample_count` is at most {most}; got {sample_count}.", field="sample_count")
+    if first_index < 0:
+        raise InvalidRequest(f"`first_index` is 0 or greater; got {first_index}.", field="first_index")
+    if first_index > MOST_INDEX - sample_count:
+        raise OutOfRange(
+            f"`first_index` + `sample_count` is at most 2^63 - 1; got {first_index} + {sample_count}.",
+            field="first_index",
+        )
+    if seed is not None and not 0 <= seed < 2**64:
+        raise OutOfRange(f"`seed` has 64 bits; got {seed}.", field="seed")
+    if chunk_rows < 0:
+        raise InvalidRequest(f"`chunk_rows` is 0 or greater; got {chunk_rows}.", field="chunk_rows")
+
+
+def check_output(model: Model, output: Output) -> Output:
+    """Checks that a model's samples have the form that a request asks for.
+
+    Returns:
+        The form, empty where it is the event's own.
+
+    Raises:
+        InvalidRequest: They have not; the message lists the forms that they have.
+    """
+    event = model.event
+    forms = [event.dtype, *(["uint8"] if event.minimum is not None and event.dtype != "uint8" else [])]
+    if output.media_type and output.media_type not in model.media_types:
+        raise InvalidRequest(
+            f"The model does not give {output.media_type!r}.{suggestion(output.media_type, model.media_types)}",
+            field="output.media_type",
+        )
+    if output.dtype and output.dtype not in forms:
+        raise InvalidRequest(
+            f"The model's samples are given as {' or '.join(forms)}, not as {output.dtype}.", field="output.tensor"
+        )
+    return Output(media_type=output.media_type, dtype="" if output.dtype == event.dtype else output.dtype)
+
+
+def check_inputs(model: Model, verb: str, inputs: Mapping[str, Rows], row_count: int) -> Mapping[str, Rows]:
+    """Checks the tensors and strings of a request.
+
+    Args:
+        model: What declares them.
+        verb: The verb.
+        inputs: By name.
+        row_count: Rows of the request.
+
+    Returns:
+        The inputs in the order of their declaration.
+
+    Raises:
+        InvalidRequest: One is missing, not known, or has the wrong type, shape or number of rows.
+        OutOfRange: One has a value outside its range.
+    """
+    specs = input_specs(model, verb)
+    prefix = "conditions." if verb == "sample" else ""
+    for name in inputs:
+        if name not in specs:
+            raise InvalidRequest(
+                f"The model has no condition {name!r}.{suggestion(name, specs)}", field=f"{prefix}{name}"
+            )
+    for name, spec in specs.items():
+        field = f"{prefix}{name}"
+        if name not in inputs:
+            raise InvalidRequest(f"`{field}` is missing.", field=field)
+        rows = inputs[name]
+        spec.validate(rows, field=field)
+        if verb == "sample" and len(rows) not in (1, row_count):
+            raise InvalidRequest(
+                f"`{field}` has 1 row for all samples, or one a sample ({row_count}); got {len(rows)}.", field=field
+            )
+        if not len(rows):
+            raise InvalidRequest(f"`{field}` has no rows.", field=field)
+    return {name: inputs[name] for name in specs}

@@ -1,0 +1,86 @@
+"""Shape, type and range of one row of a tensor."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genservice.errors import InvalidRequest, OutOfRange, PluginError
+
+DTYPES = ("float32", "uint8", "int32", "int64", "float64", "bool", "string")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What one row of a tensor looks like; the row dimension is left out.
+
+    Args:
+        shape: Extent of each dimension; -1 where it varies from request to request.
+        dtype: One of `float32`, `uint8`, `int32`, `int64`, `float64`, `bool`, `string`.
+        minimum: Smallest value of an element; None where there is no bound.
+        maximum: Greatest value of an element; None where there is no bound.
+        description: What the elements mean.
+        finite: Whether inputs with NaN or infinity are refused.
+
+    Raises:
+        PluginError: The type is not one of the above, only one of the bounds is given, or they are not in order.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    minimum: float | None = None
+    maximum: float | None = None
+    description: str = ""
+    finite: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(extent) for extent in self.shape))
+        if self.dtype not in DTYPES:
+            raise PluginError(f"A TensorSpec's dtype is one of {', '.join(DTYPES)}; got {self.dtype!r}.")
+        if (self.minimum is None) != (self.maximum is None):
+            raise PluginError("A TensorSpec has both bounds or none.")
+        if self.minimum is not None and self.maximum is not None and not self.minimum < self.maximum:
+            raise PluginError(f"A TensorSpec's minimum, {self.minimum:g}, lies below its maximum, {self.maximum:g}.")
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row; a dimension that varies counts as 1, a string as 64."""
+        itemsize = 64 if self.dtype == "string" else np.dtype(self.dtype).itemsize
+        return prod(max(extent, 1) for extent in self.shape) * itemsize
+
+    def validate(self, rows: NDArray[Any] | list[str], *, field: str) -> None:
+        """Checks rows that came with a request.
+
+        Args:
+            rows: `[rows, *shape]` in `dtype`, or a list of strings.
+            field: Path of the request's field, for the error.
+
+        Raises:
+            InvalidRequest: The type or the shape is another, or there is NaN or infinity where `finite`.
+            OutOfRange: An element lies outside `minimum` to `maximum`.
+        """
+        if self.dtype == "string":
+            if not isinstance(rows, list):
+                raise InvalidRequest(f"`{field}` takes strings.", field=field)
+            return
+        if isinstance(rows, list) or rows.dtype != np.dtype(self.dtype):
+            given = "strings" if isinstance(rows, list) else str(rows.dtype)
+            raise InvalidRequest(f"`{field}` takes {self.dtype}, and got {given}.", field=field)
+        fits = rows.ndim == len(self.shape) + 1 and all(
+            extent in (-1, given) for extent, given in zip(self.shape, rows.shape[1:], strict=True)
+        )
+        if not fits:
+            wanted = ", ".join(["rows", *("any" if extent == -1 else str(extent) for extent in self.shape)])
+            raise InvalidRequest(f"`{field}` takes the shape [{wanted}], and got {list(rows.shape)}.", field=field)
+        if rows.dtype.kind == "f" and self.finite and not np.isfinite(rows).all():
+            raise InvalidRequest(f"`{field}` holds NaN or infinity, which the model refuses.", field=field)
+        if self.minimum is not None and self.maximum is not None and rows.size:
+            # Unlike min and max, these see the other elements where there is NaN and it is not refused.
+            low, high = np.fmin.reduce(rows, axis=None), np.fmax.reduce(rows, axis=None)
+            if low < self.minimum or high > self.maximum:
+                raise OutOfRange(
+                    f"`{field}` takes values from {self.minimum:g} to {self.maximum:g}, and got {low:g} to {high:g}.",
+                    field=field,
+                )

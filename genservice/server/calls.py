@@ -1,0 +1,81 @@
+"""What the services of both kinds do alike."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Never, Protocol
+
+from numpy.typing import NDArray
+
+from genservice.engine.call import Rows
+from genservice.engine.catalog import Version
+from genservice.engine.engine import Engine
+from genservice.engine.verbs import VERBS
+from genservice.errors import GenserviceError, VerbNotSupported
+from genservice.server import convert
+from genservice.server.rpc import note
+from genservice.store.names import ModelName
+from genservice.v1 import types_pb2
+
+
+class Request(Protocol):
+    """A request of a verb."""
+
+    @property
+    def model(self) -> str:
+        """Resource name of a model or of a version."""
+
+    @property
+    def options(self) -> Mapping[str, types_pb2.OptionValue]:
+        """Options by name."""
+
+
+class Context(Protocol):
+    """The part of gRPC's context that services use."""
+
+    def time_remaining(self) -> float | None:
+        """Seconds until the client's deadline; None where it has none."""
+
+
+async def run(
+    engine: Engine, request: Request, context: Context, verb: str, inputs: Mapping[str, Rows]
+) -> tuple[Version, NDArray[Any]]:
+    """Runs a verb that is answered at once.
+
+    Returns:
+        The version that answered, and the result.
+
+    Raises:
+        GenserviceError: The request is refused, or failed.
+    """
+    name = ModelName.parse(request.model)
+    options = convert.options(request.options)
+    version, results = await engine.call(name, verb, inputs, options, timeout_s=context.time_remaining())
+    result: Any = results[VERBS[verb].output]
+    note(str(version.name), len(result))
+    return version, result
+
+
+def refuse(engine: Engine, request: Request, verb: str) -> Never:
+    """Refuses a verb that this release does not have.
+
+    Raises:
+        GenserviceError: VerbNotSupported; or what is wrong with the model's name.
+    """
+    version = engine.catalog.ready(ModelName.parse(request.model))
+    verbs = [known for known in version.verbs if known != verb]
+    raise VerbNotSupported(
+        f"This release does not serve `{verb}`; {version.name} can: {', '.join(verbs)}.",
+        field="model",
+        metadata={"verbs": ",".join(verbs)},
+    )
+
+
+@contextmanager
+def field_named(engine_name: str, request_name: str) -> Iterator[None]:
+    """Names the field of an error as the request does, where the engine knows it by another name."""
+    try:
+        yield
+    except GenserviceError as error:
+        if error.field == engine_name or error.field.startswith(f"{engine_name}."):
+            error.field = request_name + error.field.removeprefix(engine_name)
+        raise

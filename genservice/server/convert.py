@@ -1,0 +1,243 @@
+"""Protobuf messages as the engine's values, and back: the one place where both are known."""
+
+import json
+from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
+from math import isfinite, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genservice.engine.call import Output, Rows, Slice
+from genservice.engine.catalog import Catalog, Version
+from genservice.errors import InvalidRequest
+from genservice.model.base import Generator
+from genservice.model.options import Options, OptionScalar
+from genservice.model.specs import TensorSpec
+from genservice.store.names import ModelName
+from genservice.v1 import generation_pb2, models_pb2, types_pb2
+
+MOST_DIMENSIONS = 32
+
+_DTYPES: Mapping[int, np.dtype[Any]] = {
+    types_pb2.DATA_TYPE_FLOAT32: np.dtype("<f4"),
+    types_pb2.DATA_TYPE_UINT8: np.dtype("u1"),
+    types_pb2.DATA_TYPE_INT32: np.dtype("<i4"),
+    types_pb2.DATA_TYPE_INT64: np.dtype("<i8"),
+    types_pb2.DATA_TYPE_FLOAT64: np.dtype("<f8"),
+    types_pb2.DATA_TYPE_BOOL: np.dtype("?"),
+}
+_DATA_TYPES = {dtype.name: types_pb2.DataType.ValueType(number) for number, dtype in _DTYPES.items()}
+
+
+def array(message: types_pb2.Tensor, field: str) -> NDArray[Any]:
+    """Reads a tensor without copying its elements.
+
+    Args:
+        message: What came.
+        field: Path of the request's field, for the error.
+
+    Returns:
+        A read-only array.
+
+    Raises:
+        InvalidRequest: The type is not known, or the shape and the length of the bytes do not agree.
+    """
+    dtype = _DTYPES.get(message.data_type)
+    if dtype is None:
+        known = ", ".join(types_pb2.DataType.Name(number) for number in _DATA_TYPES.values())
+        raise InvalidRequest(f"`{field}.data_type` is one of {known}.", field=f"{field}.data_type")
+    shape, encoded = tuple(message.shape), message.data
+    if len(shape) > MOST_DIMENSIONS or any(extent < 1 for extent in shape):
+        raise InvalidRequest(
+            f"`{field}.shape` has at most {MOST_DIMENSIONS} dimensions, each 1 or greater; got {_short(shape)}.",
+            field=f"{field}.shape",
+        )
+    # Python's integers do not overflow, and nothing is allocated before the length is right.
+    if prod(shape) * dtype.itemsize != len(encoded):
+        raise InvalidRequest(
+            f"`{field}.data` has {len(encoded)} bytes; the shape {_short(shape)} of {dtype.name} needs "
+            f"{' * '.join(map(str, (*shape[:8], dtype.itemsize)))}.",
+            field=f"{field}.data",
+        )
+    if dtype.kind == "b" and encoded.strip(b"\0\1"):
+        raise InvalidRequest(f"`{field}.data` has 0 or 1 in each byte of a bool.", field=f"{field}.data")
+    return np.frombuffer(encoded, dtype).reshape(shape)
+
+
+def rows(message: types_pb2.Condition, field: str) -> Rows:
+    """Reads values that have a leading row dimension.
+
+    Args:
+        message: What came.
+        field: Path of the request's field, for the error.
+
+    Raises:
+        InvalidRequest: There are no values, or they are not well formed.
+    """
+    match message.WhichOneof("values"):
+        case "strings":
+            return list(message.strings.rows)
+        case "tensor":
+            return tensor_rows(message.tensor, f"{field}.tensor")
+    raise InvalidRequest(f"`{field}` is missing: it has a `tensor` or `strings`.", field=field)
+
+
+def tensor_rows(message: types_pb2.Tensor, field: str) -> NDArray[Any]:
+    """Reads a tensor that has a leading row dimension.
+
+    Raises:
+        InvalidRequest: It is a scalar, or not well formed.
+    """
+    values = array(message, field)
+    if not values.ndim:
+        raise InvalidRequest(f"`{field}.shape` begins with the number of rows; got a scalar.", field=f"{field}.shape")
+    return values
+
+
+def conditions(messages: Mapping[str, types_pb2.Condition]) -> dict[str, Rows]:
+    """Reads the conditions of a draw."""
+    return {name: rows(message, f"conditions.{name}") for name, message in messages.items()}
+
+
+def options(messages: Mapping[str, types_pb2.OptionValue]) -> dict[str, OptionScalar]:
+    """Reads options.
+
+    Raises:
+        InvalidRequest: One has no value, or is NaN or infinite.
+    """
+    values: dict[str, OptionScalar] = {}
+    for name, message in messages.items():
+        kind = message.WhichOneof("value")
+        if kind is None:
+            raise InvalidRequest(f"`options.{name}` has no value.", field=f"options.{name}")
+        value: OptionScalar = getattr(message, kind)
+        if isinstance(value, float) and not isfinite(value):
+            raise InvalidRequest(f"`options.{name}` is a finite number; got {value}.", field=f"options.{name}")
+        values[name] = value
+    return values
+
+
+def output(message: generation_pb2.Output) -> Output:
+    """Reads the form in which samples are asked for.
+
+    Raises:
+        InvalidRequest: There is no such type.
+    """
+    if message.WhichOneof("form") == "media_type":
+        return Output(media_type=message.media_type)
+    if message.tensor == types_pb2.DATA_TYPE_UNSPECIFIED:
+        return Output()
+    dtype = _DTYPES.get(message.tensor)
+    if dtype is None:
+        raise InvalidRequest(f"`output.tensor` is no known type: {message.tensor}.", field="output.tensor")
+    return Output(dtype=dtype.name)
+
+
+def tensor(values: NDArray[Any]) -> types_pb2.Tensor:
+    """Writes an array."""
+    message = types_pb2.Tensor()
+    _write(values, message)
+    return message
+
+
+def chunk(piece: Slice, samples: Any) -> generation_pb2.SampleResponse:
+    """Writes samples in the form that their request asked for.
+
+    Args:
+        piece: Which rows of the request they are.
+        samples: An array, files, or texts.
+    """
+    # Filled in place: a message that is given to another one is copied.
+    message = generation_pb2.SampleResponse()
+    first = piece.call.first_index
+    message.chunk.indexes.add(start=first + piece.start, end=first + piece.stop)
+    if piece.call.output.media_type:
+        message.chunk.encoded.media_type = piece.call.output.media_type
+        message.chunk.encoded.rows.extend(samples)
+    elif isinstance(samples, list) or samples.dtype.kind in "OSU":
+        message.chunk.text.rows.extend(row.decode() if isinstance(row, bytes) else str(row) for row in samples)
+    else:
+        _write(samples, message.chunk.tensor)
+    return message
+
+
+def determinism(version: Version) -> types_pb2.Determinism.ValueType:
+    """How far two draws of one address agree; UNSPECIFIED where the version does not sample."""
+    if not isinstance(version.description, Generator):
+        return types_pb2.DETERMINISM_UNSPECIFIED
+    return types_pb2.Determinism.Value(f"DETERMINISM_{version.description.determinism}")
+
+
+def spec(values: TensorSpec, message: types_pb2.TensorSpec) -> None:
+    """Writes the spec of a row into a message."""
+    message.data_type = _DATA_TYPES.get(values.dtype, types_pb2.DATA_TYPE_UNSPECIFIED)
+    message.shape.extend(values.shape)
+    message.description = values.description
+    if values.minimum is not None:
+        message.minimum = values.minimum
+    if values.maximum is not None:
+        message.maximum = values.maximum
+
+
+def version_message(version: Version) -> models_pb2.ModelVersion:
+    """Writes a version; what could not be read of a damaged one is left empty."""
+    message = models_pb2.ModelVersion(
+        name=str(version.name),
+        state=models_pb2.ModelState.Value(f"MODEL_STATE_{version.state}"),
+        reason=version.reason,
+        content_hash=version.content_hash,
+        verbs=version.verbs,
+        determinism=determinism(version),
+        numerics=version.numerics,
+    )
+    if version.manifest is not None:
+        message.family = version.manifest.family
+        message.plugin = f"{version.manifest.plugin} {version.manifest.plugin_version}"
+        message.card = version.manifest.card.markdown()
+    if version.serving is not None:
+        message.batch_sizes.extend(version.serving.sizes)
+    if version.description is not None:
+        message.options_schema = _options_schema(version.description.Options)
+        message.labels.extend(version.description.labels)
+        message.media_types.extend(version.description.media_types)
+        spec(version.description.event, message.event)
+        _specs(version.description.conditions, message.conditions)
+    return message
+
+
+def model_message(catalog: Catalog, name: ModelName) -> models_pb2.Model:
+    """Writes a model with all its versions, or with the one that is named.
+
+    Raises:
+        NotFound: There is no such model, version or label.
+    """
+    versions = catalog.known(name)
+    default = catalog.default(name.model)
+    return models_pb2.Model(
+        name=str(ModelName(name.model)),
+        versions=map(version_message, versions),
+        labels=catalog.labels(name.model),
+        default_version=default.number if default is not None else 0,
+    )
+
+
+def _write(values: NDArray[Any], message: types_pb2.Tensor) -> None:
+    message.data_type = _DATA_TYPES[values.dtype.name]
+    message.shape.extend(values.shape)
+    message.data = values.tobytes()
+
+
+def _specs(specs: Mapping[str, TensorSpec], messages: MutableMapping[str, types_pb2.TensorSpec]) -> None:
+    for name, values in specs.items():
+        spec(values, messages[name])
+
+
+@lru_cache(maxsize=256)
+def _options_schema(options: type[Options]) -> str:
+    return json.dumps(options.model_json_schema())
+
+
+def _short(shape: tuple[int, ...]) -> str:
+    return f"{list(shape[:8])}" if len(shape) <= 8 else f"{len(shape)} dimensions"

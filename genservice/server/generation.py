@@ -1,0 +1,110 @@
+"""GenerationService: draws samples, and evaluates and inverts generative models."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from time import perf_counter
+from typing import Any
+
+from genservice.engine.engine import Draw, Engine
+from genservice.errors import InvalidRequest
+from genservice.model.base import Scorer
+from genservice.server import convert
+from genservice.server.calls import Context, field_named, refuse, run
+from genservice.server.rpc import note
+from genservice.store.names import ModelName
+from genservice.telemetry.metrics import Metrics
+from genservice.v1 import generation_pb2 as pb
+from genservice.v1.generation_pb2_grpc import GenerationServiceServicer
+
+
+class GenerationService(GenerationServiceServicer):
+    """The service over an engine.
+
+    Args:
+        engine: Does the work.
+        metrics: Counts.
+    """
+
+    def __init__(self, engine: Engine, metrics: Metrics) -> None:
+        self._engine = engine
+        self._metrics = metrics
+
+    async def Sample(self, request: pb.SampleRequest, context: Context) -> AsyncIterator[Any]:  # noqa: N802
+        """Streams a header, chunks that are made as the client reads, and a summary; the chunks serialized."""
+        started = perf_counter()
+        draw = self._engine.sample(
+            ModelName.parse(request.model),
+            sample_count=request.sample_count,
+            first_index=request.first_index,
+            seed=request.seed if request.HasField("seed") else None,
+            options=convert.options(request.options),
+            conditions=convert.conditions(request.conditions),
+            output=convert.output(request.output),
+            chunk_rows=request.chunk_rows,
+            content_hash=request.content_hash,
+            timeout_s=context.time_remaining(),
+        )
+        version = draw.version
+        try:
+            yield _header(draw)
+            async with aclosing(draw.chunks()) as chunks:
+                async for piece, results in chunks:
+                    if piece.start == 0:
+                        self._metrics.first_chunk(version.model, version.number, perf_counter() - started)
+                    note(str(version.name), len(piece))
+                    response = convert.chunk(piece, results["samples"]).SerializeToString()
+                    # A slow reader holds one form of a chunk, and none while the next one is made.
+                    del results
+                    yield response
+                    del response
+            elapsed = perf_counter() - started
+            yield pb.SampleResponse(
+                summary=pb.SampleSummary(sample_count=request.sample_count, elapsed_seconds=elapsed)
+            )
+        finally:
+            # A generator that was never begun does not end its submission by being closed.
+            draw.submission.cancel()
+
+    async def Score(self, request: pb.ScoreRequest, context: Context) -> pb.ScoreResponse:  # noqa: N802
+        """Gives log p(x)."""
+        inputs = {"inputs": convert.rows(request.inputs, "inputs")}
+        version, log_prob = await run(self._engine, request, context, "score", inputs)
+        scorer: Any = version.description
+        assert isinstance(scorer, Scorer)
+        kind = pb.ScoreKind.Value(f"SCORE_KIND_{scorer.score_kind}")
+        return pb.ScoreResponse(model=str(version.name), log_prob=convert.tensor(log_prob), kind=kind)
+
+    async def Encode(self, request: pb.EncodeRequest, context: Context) -> pb.EncodeResponse:  # noqa: N802
+        """Maps inputs to latents."""
+        inputs = {"inputs": convert.rows(request.inputs, "inputs")}
+        version, latents = await run(self._engine, request, context, "encode", inputs)
+        return pb.EncodeResponse(model=str(version.name), latents=convert.tensor(latents))
+
+    async def Decode(self, request: pb.DecodeRequest, context: Context) -> pb.DecodeResponse:  # noqa: N802
+        """Maps latents to samples."""
+        if not request.HasField("latents"):
+            raise InvalidRequest("`latents` is missing.", field="latents")
+        inputs = {"inputs": convert.tensor_rows(request.latents, "latents")}
+        with field_named("inputs", "latents"):
+            version, samples = await run(self._engine, request, context, "decode", inputs)
+        return pb.DecodeResponse(model=str(version.name), samples=convert.tensor(samples))
+
+    async def Interpolate(  # noqa: N802
+        self, request: pb.InterpolateRequest, context: Context
+    ) -> AsyncIterator[pb.InterpolateResponse]:
+        """Is not served yet."""
+        refuse(self._engine, request, "interpolate")
+        yield
+
+
+def _header(draw: Draw) -> pb.SampleResponse:
+    version = draw.version
+    response = pb.SampleResponse()
+    response.header.model = str(version.name)
+    response.header.content_hash = version.content_hash
+    response.header.seed = draw.seed
+    response.header.determinism = convert.determinism(version)
+    response.header.numerics = version.numerics
+    assert version.description is not None
+    convert.spec(version.description.event, response.header.sample_spec)
+    return response

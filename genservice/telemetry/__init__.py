@@ -1,0 +1,1 @@
+"""Metrics and logs. It is called by the rest of genservice, and never calls it."""

@@ -1,0 +1,106 @@
+"""A clock and a replica whose strings the test holds."""
+
+import asyncio
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+
+from genservice.engine.call import Batch, Results
+from genservice.engine.verbs import VERBS
+
+
+@dataclass(order=True)
+class _PuppetTimer:
+    when: float
+    number: int
+    callback: Callable[[], None] = field(compare=False)
+    cancelled: bool = field(default=False, compare=False)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class PuppetClock:
+    """A clock that stands still until the test moves it."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._timers: list[_PuppetTimer] = []
+        self._numbers = count()
+
+    def now(self) -> float:
+        """Seconds that the test has let pass."""
+        return self._now
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> _PuppetTimer:
+        """Calls back when the test moves the clock to that time."""
+        timer = _PuppetTimer(when, next(self._numbers), callback)
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    async def advance(self, seconds: float) -> None:
+        """Lets time pass, with everything that is due on the way, and lets the event loop come to rest."""
+        until = self._now + seconds
+        while self._timers and self._timers[0].when <= until:
+            timer = heapq.heappop(self._timers)
+            self._now = max(self._now, timer.when)
+            if not timer.cancelled:
+                timer.callback()
+        self._now = until
+        await settle()
+
+
+class PuppetReplica:
+    """A replica that keeps each batch until the test finishes it.
+
+    The results of row i of a call are `first_index + i`, so that a test sees whose rows it got.
+
+    Attributes:
+        batches: Every batch that was given to it, in order.
+    """
+
+    numerics = "puppet"
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def warm_up(self) -> None:
+        """Does nothing."""
+
+    async def unload(self) -> None:
+        """Does nothing."""
+
+    async def run(self, batch: Batch) -> Sequence[Results]:
+        """Waits until the test finishes the batch."""
+        self.batches.append(batch)
+        finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(finished)
+        await finished
+        return [
+            {VERBS[piece.call.verb].output: np.arange(piece.start, piece.stop) + piece.call.first_index}
+            for piece in batch
+        ]
+
+    async def finish(self, error: Exception | None = None) -> None:
+        """Finishes the oldest batch, or makes it fail, and lets the event loop come to rest."""
+        finished = self._waiting.pop(0)
+        if error is None:
+            finished.set_result(None)
+        else:
+            finished.set_exception(error)
+        await settle()
+
+    @property
+    def running(self) -> int:
+        """Batches given and not finished."""
+        return len(self._waiting)
+
+
+async def settle() -> None:
+    """Lets everything that can happen now happen."""
+    for _ in range(20):
+        await asyncio.sleep(0)

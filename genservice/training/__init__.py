@@ -1,0 +1,1 @@
+"""Data sources, the fit loop, evaluation and model cards."""

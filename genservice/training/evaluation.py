@@ -1,0 +1,194 @@
+"""Measures served models against real data."""
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genservice.engine.catalog import Version
+from genservice.engine.engine import Engine
+from genservice.errors import DataError, InvalidRequest, VerbNotSupported
+from genservice.model.fit import DataSet, Progress
+from genservice.training import metrics
+from genservice.training.figures import ClassifierFigures, GeneratorFigures
+from genservice.training.served import Advance, answers, draw
+
+LABEL_OPTION = "label"
+"""Option that a generator takes the label of a sample by."""
+
+
+async def evaluate_generator(
+    engine: Engine,
+    generator: Version,
+    judge: Version,
+    data: DataSet,
+    *,
+    samples: int = 10_000,
+    seed: int = 0,
+    progress: Progress = lambda done, total, figures: None,
+) -> GeneratorFigures:
+    """Measures samples of a labelled generator, drawn at default options and spread evenly over the labels.
+
+    Real rows are spread in the same way, so that the distances compare like with like.
+
+    Args:
+        engine: Serves both.
+        generator: What is measured.
+        judge: A classifier and embedder that had no part in the generator's training.
+        data: What the generator was trained on.
+        samples: How many to draw; rounded down to the same number for each label.
+        seed: Seed of the samples, and of the choice of real rows.
+        progress: Is told how far it is.
+
+    Raises:
+        InvalidRequest: The generator has no labels, or `samples` is less than two of each.
+        VerbNotSupported: The judge cannot judge.
+        DataError: The data has not twice as many rows of each label, or has other labels.
+    """
+    names = _labels_of(generator, data)
+    per_label = samples // len(names)
+    if per_label < 2:
+        raise InvalidRequest(f"An evaluation takes two samples of each of the {len(names)} labels, at least.")
+    if missing := {"classify", "embed"} - set(judge.verbs):
+        raise VerbNotSupported(f"{judge.name} cannot be the judge: it cannot {' and '.join(sorted(missing))}.")
+    columns = _columns(judge, names)
+    asked = np.repeat(np.arange(len(names)), per_label)
+    real = _real_rows(data, names, 2 * per_label, seed)
+    advance = _counter(progress, 3 * len(asked) + len(real))
+
+    started = perf_counter()
+    drawn = [
+        await draw(
+            engine,
+            generator,
+            per_label,
+            seed=seed,
+            first_index=label * per_label,
+            options={LABEL_OPTION: name},
+            advance=advance,
+        )
+        for label, name in enumerate(names)
+    ]
+    elapsed_s = perf_counter() - started
+    rows = np.concatenate(drawn)
+    probabilities = await answers(engine, judge, "classify", rows, advance)
+    right = probabilities.argmax(axis=1) == np.asarray(columns)[asked]
+    embeddings = await answers(engine, judge, "embed", rows, advance)
+    real_embeddings = await answers(engine, judge, "embed", real, advance)
+
+    one, other = _halves(real_embeddings, len(names))
+    here = metrics.Gaussian.fitted(one)
+    distance = metrics.frechet_distance(metrics.Gaussian.fitted(embeddings), here)
+    distance_real = metrics.frechet_distance(metrics.Gaussian.fitted(other), here)
+
+    def spread(samples_rows: NDArray[Any], real_rows: NDArray[Any]) -> float:
+        ours, theirs = (metrics.within_label_distance(part, asked, seed=seed) for part in (samples_rows, real_rows))
+        return ours / theirs
+
+    return GeneratorFigures(
+        model=str(generator.name),
+        data=data.name,
+        seed=seed,
+        rows=len(rows),
+        judge=str(judge.name),
+        agreement=float(right.mean()),
+        agreement_by_label={name: float(right[asked == label].mean()) for label, name in enumerate(names)},
+        frechet_distance=distance,
+        frechet_distance_real=distance_real,
+        frechet_ratio=distance / distance_real,
+        embedding_spread=spread(embeddings, one),
+        pixel_spread=spread(rows, _halves(real, len(names))[0]),
+        samples_per_second=len(rows) / elapsed_s,
+    )
+
+
+async def evaluate_classifier(
+    engine: Engine, classifier: Version, data: DataSet, *, progress: Progress = lambda done, total, figures: None
+) -> ClassifierFigures:
+    """Measures a classifier on the rows that are held out.
+
+    Args:
+        engine: Serves it.
+        classifier: What is measured.
+        data: What it was trained on; its test rows are used.
+        progress: Is told how far it is.
+
+    Raises:
+        DataError: The data has other labels.
+    """
+    columns = _columns(classifier, data.labels)
+    labels = np.asarray(columns)[data.test_labels]
+    started = perf_counter()
+    advance = _counter(progress, len(labels))
+    probabilities = await answers(engine, classifier, "classify", data.test_inputs, advance)
+    elapsed_s = perf_counter() - started
+    predicted = probabilities.argmax(axis=1)
+    confusion = metrics.confusion_matrix(predicted, labels, probabilities.shape[1])
+    return ClassifierFigures(
+        model=str(classifier.name),
+        data=data.name,
+        rows=len(labels),
+        accuracy=metrics.accuracy(predicted, labels),
+        macro_f1=metrics.macro_f1(confusion),
+        expected_calibration_error=metrics.expected_calibration_error(probabilities, labels),
+        labels=_names(classifier),
+        confusion_matrix=confusion.tolist(),
+        rows_per_second=len(labels) / elapsed_s,
+    )
+
+
+def _names(version: Version) -> tuple[str, ...]:
+    return tuple(version.description.labels) if version.description is not None else ()
+
+
+def _labels_of(generator: Version, data: DataSet) -> tuple[str, ...]:
+    model = generator.description
+    if model is None or not model.labels or LABEL_OPTION not in model.Options.model_fields:
+        raise InvalidRequest(
+            f"{generator.name} has no labels with an option {LABEL_OPTION!r}: it cannot be judged by them."
+        )
+    if unknown := set(model.labels) - set(data.labels):
+        raise DataError(f"{data.name} has no rows of {', '.join(sorted(unknown))}, which {generator.name} can draw.")
+    return tuple(model.labels)
+
+
+def _columns(judge: Version, names: Sequence[str]) -> list[int]:
+    """Where a classifier has each of the labels."""
+    own = _names(judge)
+    if unknown := set(names) - set(own):
+        raise DataError(f"{judge.name} does not know the labels {', '.join(sorted(unknown))}.")
+    return [own.index(name) for name in names]
+
+
+def _real_rows(data: DataSet, names: Sequence[str], per_label: int, seed: int) -> NDArray[Any]:
+    """As many rows of each label, in the order of the labels."""
+    generator = np.random.default_rng(seed)
+    chosen = []
+    for name in names:
+        places = np.flatnonzero(data.train_labels == list(data.labels).index(name))
+        if len(places) < per_label:
+            raise DataError(
+                f"{data.name} has {len(places)} rows of {name}, and {per_label} are needed: ask for fewer samples."
+            )
+        chosen.append(generator.permutation(places)[:per_label])
+    return np.asarray(data.train_inputs[np.concatenate(chosen)])
+
+
+def _halves(rows: NDArray[Any], label_count: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Two disjoint halves of rows that are sorted by label, each with the same rows of every label."""
+    by_label = rows.reshape(label_count, 2, -1, *rows.shape[1:])
+    one, other = (by_label[:, half].reshape(-1, *rows.shape[1:]) for half in range(2))
+    return one, other
+
+
+def _counter(progress: Progress, total: int) -> Advance:
+    done = 0
+
+    def advance(rows: int) -> None:
+        nonlocal done
+        done += rows
+        progress(done, total, {})
+
+    return advance

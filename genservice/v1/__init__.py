@@ -1,0 +1,1 @@
+"""The public interface of genservice, generated from `protos/` by `make proto`."""

@@ -1,0 +1,130 @@
+"""The command line as an operator runs it: real processes, and a plugin that is found as installed ones are."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genservice_client import Client, ModelState
+
+TOYS = Path(__file__).parents[1] / "unit" / "cli" / "toys"
+LIMIT_S = 60
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GENSERVICE_")}
+    return kept | {"PYTHONPATH": str(TOYS)} | more
+
+
+def genservice(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "genservice", *map(str, arguments)]
+    return subprocess.run(
+        command, env=environment(**more), capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    arguments = ("--data", "toy-clothes", "--model", "toy-gan", "--store", folder)
+    done = genservice("train", "toy-garments", *arguments, GENSERVICE_DATA=str(tmp_path_factory.mktemp("cache")))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@contextmanager
+def serving(*arguments: object, **more: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """A server process, and the addresses that it logged."""
+    command = [sys.executable, "-m", "genservice", "serve", "--log-format", "json", *map(str, arguments)]
+    with subprocess.Popen(command, env=environment(**more), stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            lines = []
+            for line in process.stderr:
+                lines.append(line)
+                event = json.loads(line)
+                if event["event"] == "listening":
+                    yield process, event
+                    break
+            else:
+                pytest.fail("".join(lines))
+        finally:
+            process.kill()
+
+
+def ready(client: Client, model: str) -> None:
+    for now in client.watch_model(model, timeout_s=LIMIT_S):
+        assert now.versions[0].state is not ModelState.FAILED, now.versions[0].reason
+        if now.default_version:
+            return
+
+
+def test_a_server_serves_a_plugins_model_and_ends_in_good_order_on_sigterm(store: Path) -> None:
+    ports = ("--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0")
+    with serving("--store", store, *ports) as (process, addresses), Client(addresses["grpc"]) as client:
+        ready(client, "toy-gan")
+        samples = client.sample("toy-gan", 5, seed=1, label="glove").all().to_numpy()
+        again = client.sample("toy-gan", 3, seed=1, first_index=2, label="glove").all().to_numpy()
+        np.testing.assert_array_equal(samples[2:], again)
+        with urllib.request.urlopen(f"http://{addresses['http']}/readyz", timeout=LIMIT_S) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGTERM)
+        output = process.stderr.read()
+        assert process.wait(LIMIT_S) == 0
+        assert '"event": "drained"' in output
+        assert "Traceback" not in output
+
+
+def test_settings_come_from_the_environment_and_a_file(store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(f"store = ['{store}']\n[server]\nlisten = '127.0.0.1:1'\nhttp_listen = ''\n")
+    settings = {"GENSERVICE_CONFIG": str(file), "GENSERVICE_SERVER__LISTEN": "127.0.0.1:0"}
+    with serving(**settings) as (process, addresses):
+        listed = genservice("models", "--json", "--server", addresses["grpc"])
+        assert [row["model"] for row in json.loads(listed.stdout)] == ["toy-gan"]
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+        assert process.wait(LIMIT_S) == 0
+
+
+def test_a_server_that_serves_numpy_models_alone_never_loads_tensorflow(store: Path) -> None:
+    ports = ("--listen", "127.0.0.1:0", "--http-listen", "")
+    with serving("--store", store, *ports) as (process, addresses), Client(addresses["grpc"]) as client:
+        ready(client, "toy-gan")
+        maps = Path(f"/proc/{process.pid}/maps").read_text()
+        assert "tensorflow" not in maps
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--listen", "nowhere"), "The setting listen is HOST:PORT"),
+        (("--store", "/no/such/folder"), "The setting store: /no/such/folder is not a folder"),
+        (("--config", "/no/such/file"), "/no/such/file cannot be read"),
+        (("--log-level", "loud"), "The setting server.log_level"),
+    ],
+)
+def test_wrong_settings_end_the_process_with_one_line(arguments: tuple[str, ...], message: str) -> None:
+    done = genservice("serve", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not done.stdout
+
+
+def test_a_port_that_is_taken_ends_the_process(store: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = genservice("serve", "--store", store, "--listen", address, "--http-listen", "")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"Error: The setting listen, {address}, cannot be used")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,130 @@
+"""TLS and mTLS with certificates made here."""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from genservice.errors import SettingsError
+from genservice.v1.models_pb2 import ListModelsRequest
+
+
+class Authority:
+    """Signs certificates for localhost."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, folder.name)])
+        self.certificate = self._write("ca.pem", self._sign(self._name, self._key, is_authority=True))
+
+    def issue(self, name):
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return self._write(f"{name}.pem", certificate), self._write(f"{name}.key", pem)
+
+    def _sign(self, subject, key, *, is_authority=False):
+        now = datetime.now(UTC)
+        names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+        certificate = (
+            x509.CertificateBuilder(self._name, subject, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - timedelta(minutes=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
+    def _write(self, name, content):
+        path = self._folder / name
+        path.write_bytes(content)
+        return path
+
+
+@pytest.fixture
+def authority(tmp_path):
+    folder = tmp_path / "authority"
+    folder.mkdir()
+    return Authority(folder)
+
+
+@pytest.fixture
+def certified(authority):
+    certificate, key = authority.issue("server")
+    return {"certificate": certificate, "private_key": key}
+
+
+def credentials_of(authority, client=None):
+    root = authority.certificate.read_bytes()
+    if client is None:
+        return grpc.ssl_channel_credentials(root)
+    certificate, key = client
+    return grpc.ssl_channel_credentials(root, key.read_bytes(), certificate.read_bytes())
+
+
+async def test_a_client_that_trusts_the_authority_is_served(serve, authority, certified):
+    async with serve(tls=certified, credentials=credentials_of(authority)) as running:
+        assert (await running.models.ListModels(ListModelsRequest())).models
+
+
+async def test_a_client_without_encryption_is_not_served(serve, certified, refused):
+    async with serve(tls=certified) as running:
+        refusal = await refused(running.models.ListModels(ListModelsRequest()))
+        assert refusal.code == grpc.StatusCode.UNAVAILABLE
+
+
+async def test_under_mtls_a_client_needs_a_certificate(serve, authority, certified, refused):
+    tls = {**certified, "client_ca": authority.certificate}
+    async with serve(tls=tls, credentials=credentials_of(authority)) as running:
+        refusal = await refused(running.models.ListModels(ListModelsRequest()))
+        assert refusal.code == grpc.StatusCode.UNAVAILABLE
+    async with serve(tls=tls, credentials=credentials_of(authority, authority.issue("client"))) as running:
+        assert (await running.models.ListModels(ListModelsRequest())).models
+
+
+async def test_a_client_of_another_authority_is_not_served(serve, authority, certified, refused, tmp_path):
+    (tmp_path / "other").mkdir()
+    stranger = Authority(tmp_path / "other").issue("client")
+    tls = {**certified, "client_ca": authority.certificate}
+    async with serve(tls=tls, credentials=credentials_of(authority, stranger)) as running:
+        refusal = await refused(running.models.ListModels(ListModelsRequest()))
+        assert refusal.code == grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("broken", ["missing", "not PEM", "another key", "client_ca", "encrypted"])
+async def test_a_file_that_cannot_be_used_is_a_clear_error(serve, authority, certified, tmp_path, broken):
+    bad = tmp_path / "bad.pem"
+    tls, setting = dict(certified), "tls.certificate"
+    match broken:
+        case "missing":
+            tls["certificate"] = bad
+        case "not PEM":
+            bad.write_text("no certificate")
+            tls["certificate"] = bad
+        case "another key":
+            tls["private_key"] = authority.issue("other")[1]
+        case "client_ca":
+            bad.write_text("no certificate")
+            tls["client_ca"], setting = bad, "tls.client_ca"
+        case "encrypted":
+            key = ec.generate_private_key(ec.SECP256R1())
+            bad.write_bytes(
+                key.private_bytes(
+                    serialization.Encoding.PEM,
+                    serialization.PrivateFormat.PKCS8,
+                    serialization.BestAvailableEncryption(b"password"),
+                )
+            )
+            tls["private_key"] = bad
+    with pytest.raises(SettingsError, match=setting):
+        async with serve(tls=tls):
+            pass
