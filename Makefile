@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PARTS  := .[cpu,server,testing,dev] clients/python[images,progress] $(wildcard plugins/*)
+PIP    := $(BIN)/pip install --quiet --constraint constraints.txt
 
 .PHONY: help setup demo serve test test-all lint format proto bench clean
 
@@ -12,7 +12,8 @@ help:
 
 $(VENV)/.installed: constraints.txt $(wildcard pyproject.toml clients/python/pyproject.toml plugins/*/pyproject.toml)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt $(PARTS:%=--editable %)
+	$(PIP) --editable . --editable clients/python
+	$(PIP) --editable .[cpu,server,testing,dev] $(patsubst %,--editable %,$(wildcard plugins/*))
 	touch $@
 
 setup: $(VENV)/.installed ## make the virtual environment

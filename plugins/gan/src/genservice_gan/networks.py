@@ -97,7 +97,7 @@ class ModulatedConv2D(layers.Layer):
             filters: Number of output channels.
             kernel_size: Height and width of the kernel.
             upsample: Whether to double height and width, by a transposed convolution of stride 2.
-            demodulate: Whether to apply eq. 3, with the gain of the activation to come; not where the output is an image.
+            demodulate: Whether to apply eq. 3, with the gain of the activation to come; no need where images come out.
             **kwargs: Passed to `keras.layers.Layer`.
         """
         super().__init__(**kwargs)

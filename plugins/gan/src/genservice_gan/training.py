@@ -7,8 +7,9 @@ the step, so a run that is cut off and resumed from its checkpoint sees the same
 
 import contextlib
 import dataclasses
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -43,12 +44,12 @@ class Recipe:
         feature_learning_rate: Initial learning rate in these passes, which falls along a half cosine to zero.
         feature_label_smoothing: Probability mass spread over all labels in these passes' targets.
         max_shift: Largest random translation in pixels in these passes.
-        generator_learning_rate: Adam's learning rate of the generator.
-        discriminator_learning_rate: Adam's learning rate of the discriminators.
+        generator_learning_rate: Adam's initial learning rate of the generator.
+        discriminator_learning_rate: Adam's initial learning rate of the discriminators.
+        learning_rate_factors: What multiplies both learning rates: pairs of part of all steps and factor, with
+            straight lines between.
         beta_1: Adam's decay of the gradient's mean; 0 as in StyleGAN.
         beta_2: Adam's decay of the gradient's square.
-        final_fraction: Learning rates end at this part of their initial value ...
-        decay_start: ... falling linearly from this part of all steps on.
         average_decay: Decay a step of the generator's moving average.
         noise: Standard deviation of the noise on what the discriminators see. It hides that real pixels are multiples
             of 1/127.5 and that tanh never quite reaches the background's -1.
@@ -66,10 +67,15 @@ class Recipe:
     max_shift: int = 2
     generator_learning_rate: float = 5e-4
     discriminator_learning_rate: float = 2e-3
+    learning_rate_factors: tuple[tuple[float, float], ...] = (
+        (0.0, 1.0),
+        (0.25, 1.0),
+        (0.26, 0.4),
+        (0.6, 0.4),
+        (1.0, 0.02),
+    )
     beta_1: float = 0.0
     beta_2: float = 0.99
-    final_fraction: float = 0.05
-    decay_start: float = 0.5
     average_decay: float = 0.999
     noise: float = 0.02
     group_size: int = 4
@@ -185,10 +191,10 @@ class GanTrainer:
         self.average.set_weights(self.generator.get_weights())
 
         self._generator_optimizer = keras.optimizers.Adam(
-            _hold_then_fall(recipe.generator_learning_rate, steps, recipe), recipe.beta_1, recipe.beta_2
+            _schedule(recipe.generator_learning_rate, steps, recipe), recipe.beta_1, recipe.beta_2
         )
         self._discriminator_optimizer = keras.optimizers.Adam(
-            _hold_then_fall(recipe.discriminator_learning_rate, steps, recipe), recipe.beta_1, recipe.beta_2
+            _schedule(recipe.discriminator_learning_rate, steps, recipe), recipe.beta_1, recipe.beta_2
         )
         self._discriminator_variables = (
             self._pixel_discriminator.trainable_variables + self._feature_discriminator.trainable_variables
@@ -333,20 +339,27 @@ class GanTrainer:
         }
 
 
-@keras.saving.register_keras_serializable("genservice_gan")
-class _HoldThenFall(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that is constant at first and then falls linearly."""
+class _Polyline(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate along straight lines between given points, and constant before and after them."""
 
-    def __init__(self, initial: float, final: float, hold_steps: float, steps: float) -> None:
-        self._initial = initial
-        self._final = final
-        self._hold_steps = hold_steps
+    def __init__(self, steps: Sequence[float], rates: Sequence[float]) -> None:
+        """Keeps the points: increasing step numbers, and the learning rates there."""
         self._steps = steps
+        self._rates = rates
 
     def __call__(self, step: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the learning rate of a step."""
         step = keras.ops.cast(step, "float32")
-        fallen = keras.ops.clip((step - self._hold_steps) / (self._steps - self._hold_steps), 0.0, 1.0)
-        return self._initial + fallen * (self._final - self._initial)
+        rate = self._rates[0]
+        for (start, end), (low, high) in zip(
+            itertools.pairwise(self._steps), itertools.pairwise(self._rates), strict=True
+        ):
+            rate += keras.ops.clip((step - start) / (end - start), 0.0, 1.0) * (high - low)
+        return rate
+
+    def get_config(self) -> dict[str, object]:
+        """Returns the arguments of the constructor."""
+        return {"steps": self._steps, "rates": self._rates}
 
 
 @contextlib.contextmanager
@@ -360,9 +373,10 @@ def _dtype_policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(policy)
 
 
-def _hold_then_fall(learning_rate: float, steps: int, recipe: Recipe) -> _HoldThenFall:
-    """Returns the schedule of `learning_rate` for a run of `steps` steps."""
-    return _HoldThenFall(learning_rate, learning_rate * recipe.final_fraction, recipe.decay_start * steps, steps)
+def _schedule(learning_rate: float, steps: int, recipe: Recipe) -> _Polyline:
+    """Returns the schedule of one player's learning rate over `steps` steps."""
+    fractions, factors = zip(*recipe.learning_rate_factors, strict=True)
+    return _Polyline([steps * fraction for fraction in fractions], [learning_rate * factor for factor in factors])
 
 
 def _values(variables: list[keras.Variable]) -> list[tf.Variable]:
