@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from genservice.engine.call import Batch, Call, Results, Slice
@@ -47,8 +48,14 @@ class Batcher:
         self._running_rows = 0
         self._pump_scheduled = False
         self._delay: Timer | None = None
-        self._idle: asyncio.Future[None] | None = None
+        self._wanting: deque[Submission] = deque()
+        self._idle = asyncio.Event()
         self._batch_s = 0.0
+
+    @property
+    def queued_rows(self) -> int:
+        """Rows that wait for a batch."""
+        return self._queue.rows
 
     def submit(
         self, call: Call, *, window: int, deadline: float | None, closed: Callable[[Submission], None]
@@ -68,14 +75,13 @@ class Batcher:
             QueueFull: There is no room for the first rows.
         """
         rows = min(call.row_count, window)
-        if self._queue.rows + rows > self._serving.max_queue_rows:
+        if self._wanting or self._queue.rows + rows > self._serving.max_queue_rows:
             raise QueueFull(
                 f"{self._queue.rows} rows wait for {self._model!r} and {rows} more do not fit; "
                 f"the limit is {self._serving.max_queue_rows}.",
                 metadata={"queued_rows": str(self._queue.rows), "max_queue_rows": str(self._serving.max_queue_rows)},
                 retry_after_s=self._queue_s(),
             )
-        key = _group_key(call)
         timer: Timer | None = None
 
         def on_closed(submission: Submission, outcome: str) -> None:
@@ -83,34 +89,46 @@ class Batcher:
                 timer.cancel()
             self._queue.forget(submission.granted_rows - submission.taken_rows)
             self._live.discard(submission)
+            self._schedule_pump()
             self._observer.rows_ended(self._model, self._version, call.verb, outcome, call.row_count)
             closed(submission)
             self._changed()
 
-        submission = Submission(
-            call, window=window, granted=lambda it, rows: self._granted(it, rows, key), closed=on_closed
-        )
+        submission = Submission(call, window=window, wanting=self._want, closed=on_closed)
         self._live.add(submission)
         if deadline is not None:
             timer = self._clock.call_at(deadline, submission.expire)
         self._observer.admitted(self._model, self._version, call.verb, call.row_count)
-        submission.start()
+        self._want(submission)
         return submission
 
     async def drained(self) -> None:
         """Waits until every submission has ended and no batch runs."""
         while self._live or self._tasks:
-            self._idle = asyncio.get_running_loop().create_future()
-            await self._idle
+            self._idle.clear()
+            await self._idle.wait()
 
     def fail_all(self, error: GenserviceError) -> None:
         """Ends every submission with an error."""
         for submission in list(self._live):
             submission.fail(error)
 
-    def _granted(self, submission: Submission, rows: int, key: GroupKey) -> None:
-        self._queue.add(submission, rows, key, self._clock.now())
+    def _want(self, submission: Submission) -> None:
+        """Grants rows of a submission as soon as the queue has room, in the order in which submissions asked."""
+        self._wanting.append(submission)
+        self._grant()
         self._schedule_pump()
+
+    def _grant(self) -> None:
+        while self._wanting:
+            submission = self._wanting[0]
+            room = self._serving.max_queue_rows - self._queue.rows
+            rows = min(submission.wanted_rows, room)
+            if rows:
+                self._queue.add(submission, rows, _group_key(submission.call), self._clock.now())
+            if submission.wanted_rows:
+                return
+            self._wanting.popleft()
 
     def _schedule_pump(self) -> None:
         # Once a turn of the loop, so that requests that arrive together share a batch.
@@ -120,10 +138,12 @@ class Batcher:
 
     def _pump(self) -> None:
         self._pump_scheduled = False
+        self._grant()
         while self._may_start():
             taken, since = self._queue.take(self._serving.max_batch_rows)
             if not taken:
                 break
+            self._grant()
             task = asyncio.create_task(self._run(taken, self._clock.now() - since))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
@@ -175,11 +195,11 @@ class Batcher:
         """Runs a batch; where it fails, each slice by itself, so that one row's fault is not its neighbours'."""
         try:
             return await self._replica.run(batch)
-        except GenserviceError as error:
-            return [error] * len(batch)
         except Exception as error:  # noqa: BLE001 - the model's code may raise anything
             if len(batch) > 1:
                 return [result for piece in batch for result in await self._attempt([piece])]
+            if isinstance(error, GenserviceError):
+                return [error]
             reference = secrets.token_hex(6)
             verb = batch[0].call.verb
             self._observer.model_raised(self._model, self._version, verb, reference, error)
@@ -196,8 +216,8 @@ class Batcher:
 
     def _changed(self) -> None:
         self._observer.queue_changed(self._model, self._version, self._queue.rows, self._running_rows)
-        if not (self._live or self._tasks) and self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
+        if not (self._live or self._tasks):
+            self._idle.set()
 
 
 def _group_key(call: Call) -> GroupKey:

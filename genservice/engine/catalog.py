@@ -24,7 +24,7 @@ class State(StrEnum):
     WARMING = "WARMING"
     READY = "READY"
     DRAINING = "DRAINING"
-    UNLOADED = "UNLOADED"
+    UNLOADED = "UNLOADED"  # in the store, and not served
     FAILED = "FAILED"
 
 
@@ -36,6 +36,7 @@ class Version:
         model: Name of the model.
         number: Number of the version.
         state: Where it stands.
+        wanted: Whether it is to be served.
         reason: Why it is FAILED.
         content_hash: SHA-256 of its content; empty where the files are damaged.
         manifest: Its `model.toml`; None where that is damaged.
@@ -47,7 +48,8 @@ class Version:
 
     model: str
     number: int
-    state: State = State.LOADING
+    state: State = State.UNLOADED
+    wanted: bool = False
     reason: str = ""
     content_hash: str = ""
     manifest: Manifest | None = None
@@ -137,11 +139,13 @@ class Catalog:
         return lambda: self._listeners.discard(listener)
 
     def default(self, model: str) -> Version | None:
-        """The version that answers where none is named: `stable`, else the newest that is ready."""
-        stable = self.find(model, self.labels(model).get(STABLE, 0))
-        if stable is not None and stable.state is State.READY:
-            return stable
-        return next((version for version in self.versions(model) if version.state is State.READY), None)
+        """The version that answers where none is named; None where it is not ready.
+
+        That is the one labelled `stable`, or, where that label is not set, the newest that is ready.
+        """
+        stable = self.labels(model).get(STABLE)
+        candidates = self.versions(model) if stable is None else [self.find(model, stable)]
+        return next((version for version in candidates if version and version.state is State.READY), None)
 
     def known(self, name: ModelName) -> list[Version]:
         """The versions that a name stands for: all of a model, or one.
@@ -167,8 +171,12 @@ class Catalog:
             raise NotFound(f"The model {name.model!r} has no version {number}. There are: {numbers}.", field="model")
         return [version]
 
-    def ready(self, name: ModelName) -> Version:
+    def ready(self, name: ModelName, content_hash: str = "") -> Version:
         """The version that answers a request.
+
+        Args:
+            name: The model, or one version of it.
+            content_hash: What a stream that goes on is pinned to: it may end on a version that is being drained.
 
         Raises:
             NotFound: There is no such model, version or label.
@@ -176,13 +184,19 @@ class Catalog:
             ModelFailed: It could not be loaded.
         """
         versions = self.known(name)
-        whole_model = name.version is None and name.label is None
-        version = (self.default(name.model) if whole_model else None) or versions[0]
+        if name.version is None and name.label is None:
+            stable = self.find(name.model, self.labels(name.model).get(STABLE, 0))
+            newest = [version for version in versions if version.state is not State.UNLOADED] or versions
+            version = self.default(name.model) or stable or newest[0]
+        else:
+            version = versions[0]
         if version.state is State.READY:
+            return version
+        if version.state is State.DRAINING and version.batcher is not None and content_hash == version.content_hash:
             return version
         if version.state is State.FAILED:
             raise ModelFailed(f"{version.name} could not be loaded: {version.reason}", field="model")
-        soon = version.state in (State.LOADING, State.WARMING)
+        soon = version.wanted
         raise ModelNotReady(f"{version.name} is {version.state}.", field="model", retry_after_s=1.0 if soon else None)
 
     def _tell(self, version: Version) -> None:

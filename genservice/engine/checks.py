@@ -1,5 +1,6 @@
 """What a model must show before it is ready: rows that depend on their addresses alone, and samples that are random."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,8 +8,9 @@ from numpy.typing import NDArray
 
 from genservice.engine.call import Call, Rows, Slice
 from genservice.engine.verbs import VERBS, verbs_of
-from genservice.errors import PluginError
-from genservice.model.base import Determinism
+from genservice.errors import InvalidRequest, PluginError
+from genservice.model.base import Determinism, Model
+from genservice.model.options import Options, OptionScalar, parse_options, static_names
 from genservice.model.specs import TensorSpec
 
 if TYPE_CHECKING:
@@ -18,8 +20,11 @@ SEEDS = (1, 2)
 MOST_ROWS = 8
 
 
-def check(runtime: "Runtime") -> None:
+def check(runtime: "Runtime") -> Iterator[None]:
     """Checks a warmed-up model.
+
+    Yields:
+        After each verb.
 
     Raises:
         PluginError: The message says which promise is broken, and how.
@@ -38,14 +43,46 @@ def check(runtime: "Runtime") -> None:
         if verb == "sample":
             _check_random(runtime, call, alone)
         _check_places(runtime, call, alone)
+        yield
 
 
-def example_rows(spec: TensorSpec, rows: int) -> Rows:
-    """Rows that a spec allows: zeros, or the middle of its bounds."""
+def example_rows(spec: TensorSpec, rows: int, seed: int = 0) -> Rows:
+    """Rows that a spec allows: anywhere between its bounds, or between 0 and 1 where it has none."""
+    generator = np.random.default_rng(seed)
     if spec.dtype == "string":
-        return [""] * rows
-    middle = 0.0 if spec.minimum is None or spec.maximum is None else (spec.minimum + spec.maximum) / 2
-    return np.full((rows, *(max(extent, 1) for extent in spec.shape)), middle, spec.dtype)
+        return ["".join(generator.choice(list("abc"), 3)) for _ in range(rows)]
+    low, high = (0.0, 1.0) if spec.minimum is None or spec.maximum is None else (spec.minimum, spec.maximum)
+    values = generator.uniform(low, high, (rows, *(max(extent, 1) for extent in spec.shape)))
+    whole = np.dtype(spec.dtype).kind in "iub"
+    return (np.rint(values) if whole else values).astype(spec.dtype)
+
+
+def other_options(model: Model) -> Options:
+    """Options that differ from the defaults wherever the model allows it; static ones do not."""
+    chosen: dict[str, OptionScalar] = {}
+    for name, default in model.Options():
+        if name in static_names(model.Options):
+            continue
+        schema = model.Options.model_json_schema()["properties"][name]
+        bounds = [schema[bound] for bound in ("minimum", "maximum") if bound in schema]
+        candidates = [not default] if isinstance(default, bool) else ["a", "b"] if isinstance(default, str) else []
+        if not candidates:
+            halves = [(default + bound) / 2 for bound in bounds if isinstance(default, float)]
+            candidates = [*halves, default + 1, default - 1, *(type(default)(bound) for bound in bounds)]
+        for candidate in candidates:
+            try:
+                parse_options(model.Options, {**chosen, name: candidate}, model.labels)
+            except InvalidRequest:
+                continue
+            if candidate != default:
+                chosen[name] = candidate
+                break
+    return parse_options(model.Options, chosen, model.labels)
+
+
+def row_bytes(rows: NDArray[Any] | list[bytes] | list[str]) -> int:
+    """Bytes of one row of a result."""
+    return max(map(len, rows)) if isinstance(rows, list) else rows.nbytes // len(rows)
 
 
 def _run(runtime: "Runtime", call: Call) -> NDArray[Any]:
@@ -86,12 +123,12 @@ def _check_random(runtime: "Runtime", call: Call, samples: NDArray[Any]) -> None
 
 
 def _check_places(runtime: "Runtime", call: Call, alone: NDArray[Any]) -> None:
-    """Runs the same rows at other places of a batch, with other neighbours, and in the smallest batch."""
+    """Runs the same rows in the smallest batch, and after neighbours with other options, inputs and noise."""
     room = runtime.serving.max_batch_rows - call.row_count
     batches = [[Slice(call, 0, 1)]]
     if room > 0:
-        neighbours = Slice(runtime.example(call.verb, room, seed=SEEDS[1]), 0, room)
-        batches.append([neighbours, Slice(call, 0, call.row_count)])
+        neighbours = runtime.example(call.verb, room, other_options(runtime.model), seed=SEEDS[1])
+        batches.append([Slice(neighbours, 0, room), Slice(call, 0, call.row_count)])
     for batch in batches:
         results = runtime.run(batch)[-1]
         rows = np.asarray(results[VERBS[call.verb].output])

@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from genservice.engine.admission import Admission
 from genservice.engine.call import Call, Output, Results, Rows, Slice
-from genservice.engine.catalog import Catalog, Version
+from genservice.engine.catalog import Catalog, State, Version
 from genservice.engine.clock import Clock, LoopClock
 from genservice.engine.loader import Loader
 from genservice.engine.observer import Observer, SilentObserver
@@ -15,14 +16,11 @@ from genservice.engine.settings import EngineSettings
 from genservice.engine.submission import Submission
 from genservice.engine.validation import check_draw, check_inputs, check_output, check_verb
 from genservice.engine.worker import Worker
-from genservice.errors import ContentChanged, GenserviceError, OutOfRange, QueueFull, ServerDraining
+from genservice.errors import ContentChanged, GenserviceError, ServerDraining
 from genservice.model.options import OptionScalar, parse_options
 from genservice.plugin_host import Family
 from genservice.store.names import ModelName
 from genservice.store.store import ModelStore
-
-CHUNKS_AHEAD = 2
-"""Chunks computed ahead of a stream's reader: one on its way, and one being made."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,8 +73,7 @@ class Engine:
             store, families, worker, self.settings, self.catalog, clock or LoopClock(), self._observer
         )
         self._store = store
-        self._clock = clock or LoopClock()
-        self._held_bytes = 0
+        self._admission = Admission(self.settings, clock or LoopClock())
         self._draining = False
 
     @property
@@ -105,7 +102,7 @@ class Engine:
         """Waits until every version chosen at start is ready or failed."""
         await self._loader.started()
 
-    def load(self, name: ModelName) -> Version:
+    async def load(self, name: ModelName) -> Version:
         """Begins to load a version, if it is not loaded or loading.
 
         Raises:
@@ -114,7 +111,7 @@ class Engine:
         """
         if self._draining:
             raise ServerDraining("The server is shutting down.", retry_after_s=1.0)
-        return self._loader.load(name)
+        return await self._loader.load(name)
 
     def unload(self, name: ModelName) -> Version:
         """Begins to drain and unload a version.
@@ -124,7 +121,7 @@ class Engine:
         """
         return self._loader.unload(name)
 
-    def set_label(self, name: ModelName, number: int) -> None:
+    async def set_label(self, name: ModelName, number: int) -> None:
         """Points a label at a version that is ready, or removes it where the number is 0.
 
         Raises:
@@ -135,8 +132,8 @@ class Engine:
         self.catalog.versions(name.model)
         if number:
             self.catalog.ready(ModelName(name.model, version=number))
-        self._store.set_label(name.model, name.label, number or None)
-        self.catalog.set_labels(name.model, self._store.labels(name.model))
+        await asyncio.to_thread(self._store.set_label, name.model, name.label, number or None)
+        self.catalog.set_labels(name.model, await asyncio.to_thread(self._store.labels, name.model))
 
     def sample(
         self,
@@ -172,7 +169,7 @@ class Engine:
         Raises:
             GenserviceError: The request is refused; the class and the field say why.
         """
-        version, model = self._ready(name, "sample")
+        version, model = self._ready(name, "sample", content_hash)
         refused = self._refuser(version, "sample", sample_count)
         try:
             if content_hash and content_hash != version.content_hash:
@@ -184,11 +181,10 @@ class Engine:
             form = check_output(model, output or Output())
             inputs = check_inputs(model, "sample", conditions or {}, sample_count)
             parsed = parse_options(model.Options, options or {}, model.labels)
-            rows = self._chunk_rows(version, chunk_rows, model.event.row_bytes)
+            rows = self._admission.chunk_rows(version, chunk_rows)
             seed = secrets.randbits(64) if seed is None else seed
             call = Call("sample", sample_count, parsed, inputs, seed, first_index, form)
-            held = CHUNKS_AHEAD * min(rows, sample_count) * model.event.row_bytes + _bytes_of(inputs)
-            submission = self._submit(version, call, CHUNKS_AHEAD * rows, held, timeout_s)
+            submission = self._admission.admit_draw(version, call, rows, timeout_s)
         except GenserviceError as error:
             refused(error)
             raise
@@ -222,14 +218,10 @@ class Engine:
         rows = len(next(iter(inputs.values()), ()))
         refused = self._refuser(version, verb, rows)
         try:
-            if rows > self.settings.max_call_rows:
-                raise OutOfRange(
-                    f"`inputs` has {rows} rows; the most in one request is {self.settings.max_call_rows}.",
-                    field="inputs",
-                )
+            self._admission.check_size(version, verb, rows)
             checked = check_inputs(model, verb, inputs, rows)
             parsed = parse_options(model.Options, options or {}, model.labels)
-            submission = self._submit(version, Call(verb, rows, parsed, checked), rows, _bytes_of(checked), timeout_s)
+            submission = self._admission.admit_call(version, Call(verb, rows, parsed, checked), timeout_s)
         except GenserviceError as error:
             refused(error)
             raise
@@ -263,52 +255,16 @@ class Engine:
             version for model in self.catalog.models() for version in self.catalog.versions(model) if version.batcher
         ]
 
-    def _ready(self, name: ModelName, verb: str) -> tuple[Version, Any]:
+    def _ready(self, name: ModelName, verb: str, content_hash: str = "") -> tuple[Version, Any]:
         if self._draining:
             raise ServerDraining("The server is shutting down: go to another replica.", retry_after_s=1.0)
-        version = self.catalog.ready(name)
+        if content_hash and name.version is not None:
+            version = self.catalog.find(name.model, name.version)
+            if version is not None and version.state is State.UNLOADED:
+                self._loader.recall(version, content_hash)
+        version = self.catalog.ready(name, content_hash)
         check_verb(version, verb)
         return version, version.description
 
     def _refuser(self, version: Version, verb: str, rows: int) -> Any:
         return lambda error: self._observer.refused(version.model, version.number, verb, error.reason, rows)
-
-    def _chunk_rows(self, version: Version, asked: int, row_bytes: int) -> int:
-        serving = version.serving
-        assert serving is not None
-        # No stream takes more than half of the queue.
-        queue_share = max(1, serving.max_queue_rows // (2 * CHUNKS_AHEAD))
-        most = max(1, min(self.settings.max_chunk_bytes // row_bytes, queue_share))
-        if asked:
-            return min(asked, most)
-        fitting = min(max(1, self.settings.chunk_bytes // row_bytes), most)
-        # A chunk of whole batches is never cut on its way.
-        size = max((size for size in serving.sizes if size <= fitting), default=1)
-        return fitting // size * size
-
-    def _submit(
-        self, version: Version, call: Call, window: int, held_bytes: int, timeout_s: float | None
-    ) -> Submission:
-        if self._held_bytes + held_bytes > self.settings.max_held_bytes:
-            raise QueueFull(
-                f"The requests under way hold {self._held_bytes} bytes and this one needs {held_bytes} more; "
-                f"the limit is {self.settings.max_held_bytes}.",
-                retry_after_s=1.0,
-            )
-        assert version.batcher is not None
-
-        def closed(submission: Submission) -> None:
-            del submission
-            self._held_bytes -= held_bytes
-
-        self._held_bytes += held_bytes
-        deadline = None if timeout_s is None else self._clock.now() + timeout_s
-        try:
-            return version.batcher.submit(call, window=window, deadline=deadline, closed=closed)
-        except GenserviceError:
-            self._held_bytes -= held_bytes
-            raise
-
-
-def _bytes_of(inputs: Mapping[str, Rows]) -> int:
-    return sum(sum(map(len, rows)) if isinstance(rows, list) else rows.nbytes for rows in inputs.values())

@@ -1,17 +1,19 @@
 """Brings versions from the store into the worker, and out of it again."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
 
 from pydantic import ValidationError
 
 from genservice.engine.batcher import Batcher
-from genservice.engine.catalog import Catalog, State, Version
+from genservice.engine.catalog import STABLE, Catalog, State, Version
 from genservice.engine.clock import Clock
 from genservice.engine.observer import Observer
 from genservice.engine.settings import EngineSettings
 from genservice.engine.worker import LoadRequest, Worker
-from genservice.errors import GenserviceError, NotFound, SettingsError, StoreError
+from genservice.errors import GenserviceError, ServerDraining, SettingsError, StoreError
 from genservice.plugin_host import Family
 from genservice.store.compatibility import check_compatible
 from genservice.store.manifest import Serving
@@ -20,7 +22,11 @@ from genservice.store.store import ModelStore
 
 
 class Loader:
-    """Loads one version at a time; a version that cannot be loaded is FAILED, with the reason, and the others go on."""
+    """Loads one version at a time; a version that cannot be loaded is FAILED, with the reason, and the others go on.
+
+    What is asked for last is what comes out: a version that is asked for while it drains is loaded again when it has
+    drained, and one that is given up while it loads is unloaded when it has loaded.
+    """
 
     def __init__(
         self,
@@ -40,7 +46,7 @@ class Loader:
         self._clock = clock
         self._observer = observer
         self._one_at_a_time = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._settling: dict[Version, asyncio.Task[None]] = {}
         self._start: asyncio.Task[None] | None = None
         self.settled = False
         """Whether every version chosen at start is ready or failed."""
@@ -51,13 +57,15 @@ class Loader:
         models = sorted(self._store.models(), key=lambda model: (model not in required, model))
         chosen: dict[str, list[Version]] = {}
         for model in models:
-            numbers = sorted(self._store.versions(model), reverse=True)
-            self._read_labels(model)
+            self._take_in(model, *self._survey(model))
+            versions = self._catalog.versions(model)
             labelled = set(self._catalog.labels(model).values())
-            for number in [number for place, number in enumerate(numbers) if place == 0 or number in labelled]:
-                version = Version(model, number)
-                chosen.setdefault(model, []).append(version)
-                self._catalog.add(version)
+            # Those with a label first: they have callers.
+            chosen[model] = [version for version in versions if version.number in labelled]
+            chosen[model] += [version for version in versions[:1] if version not in chosen[model]]
+            for version in chosen[model]:
+                version.wanted = True
+                self._catalog.move(version, State.LOADING)
         self._start = asyncio.create_task(self._load_chosen(chosen))
 
     async def started(self) -> None:
@@ -65,41 +73,86 @@ class Loader:
         if self._start is not None:
             await asyncio.shield(self._start)
 
-    def load(self, name: ModelName) -> Version:
-        """Begins to load a version, if it is not loaded or loading."""
-        self._read_labels(name.model)
-        number = name.version
-        if name.label is not None:
-            number = self._catalog.known(name)[0].number
-        numbers = self._store.versions(name.model)
-        if number is None:
-            number = max(numbers)
-        if number not in numbers:
-            known = ", ".join(map(str, sorted(numbers)))
-            raise NotFound(f"The model {name.model!r} has no version {number}. There are: {known}.", field="name")
-        version = self._catalog.find(name.model, number)
-        if version is not None and version.state in (State.LOADING, State.WARMING, State.READY, State.DRAINING):
-            return version
-        version = Version(name.model, number)
-        self._catalog.add(version)
-        self._spawn(self._load(version))
+    async def load(self, name: ModelName) -> Version:
+        """Begins to load a version, if it is not loaded or loading.
+
+        Raises:
+            NotFound: There is no such model, version or label in the store.
+        """
+        self._take_in(name.model, *await asyncio.to_thread(self._survey, name.model))
+        version = self._catalog.known(name)[0]
+        self._want(version)
         return version
 
     def unload(self, name: ModelName) -> Version:
         """Begins to drain and unload a version."""
         (version,) = self._catalog.known(name)
-        if version.state is State.READY:
-            self._catalog.move(version, State.DRAINING)
-            self._spawn(self._unload(version))
+        version.wanted = False
+        self._settle(version)
         return version
+
+    def recall(self, version: Version, content_hash: str) -> None:
+        """Begins to load a version that is not served any more, for a stream that began on it elsewhere.
+
+        Args:
+            version: The version.
+            content_hash: What the stream is pinned to; a version with another is left alone.
+        """
+        with suppress(GenserviceError):
+            if self._store.content_hash(version.model, version.number) == content_hash:
+                self._want(version)
 
     async def stop(self) -> None:
         """Ends what is being loaded, and the worker."""
-        tasks = [*self._tasks, *([self._start] if self._start is not None else [])]
+        tasks = [*self._settling.values(), *([self._start] if self._start is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._worker.close()
+
+    def _survey(self, model: str) -> tuple[list[int], Mapping[str, int] | StoreError]:
+        """Reads from the store which versions and labels a model has now."""
+        numbers = self._store.versions(model)
+        try:
+            return numbers, self._store.labels(model)
+        except StoreError as error:
+            return numbers, error
+
+    def _take_in(self, model: str, numbers: list[int], labels: Mapping[str, int] | StoreError) -> None:
+        for number in numbers:
+            if self._catalog.find(model, number) is None:
+                self._catalog.add(Version(model, number))
+        if isinstance(labels, StoreError):
+            # The versions can be served without them.
+            self._observer.model_raised(model, 0, "read labels", secrets.token_hex(6), labels)
+        else:
+            self._catalog.set_labels(model, labels)
+
+    def _want(self, version: Version) -> None:
+        version.wanted = True
+        if version.state is State.FAILED:
+            self._catalog.move(version, State.LOADING)
+        self._settle(version)
+
+    def _settle(self, version: Version) -> asyncio.Task[None]:
+        """Begins to bring a version into the state that is wanted, unless that is under way."""
+        self._turn(version)
+        task = self._settling.get(version)
+        if task is None or task.done():
+            task = self._settling[version] = asyncio.create_task(self._work(version))
+        return task
+
+    async def _work(self, version: Version) -> None:
+        while version.state in (State.LOADING, State.DRAINING):
+            await (self._load(version) if version.state is State.LOADING else self._unload(version))
+            self._turn(version)
+
+    def _turn(self, version: Version) -> None:
+        """Sets out from a state that is not the one wanted."""
+        if version.wanted and version.state is State.UNLOADED:
+            self._catalog.move(version, State.LOADING)
+        elif not version.wanted and version.state is State.READY:
+            self._catalog.move(version, State.DRAINING)
 
     def _serving(self, version: Version) -> Serving:
         """How a version is run: its manifest's word, with the settings' word on top."""
@@ -115,17 +168,15 @@ class Loader:
     async def _load_chosen(self, chosen: Mapping[str, list[Version]]) -> None:
         for model, versions in chosen.items():
             for version in versions:
-                await self._load(version)
-            tried = {version.number for version in versions}
-            while self._catalog.default(model) is None:
-                # The newest is damaged: an older one that works is better than none.
-                older = [number for number in self._store.versions(model) if number not in tried]
-                if not older:
+                await self._settle(version)
+            stable = self._catalog.labels(model).get(STABLE)
+            for older in self._catalog.versions(model):
+                if stable is not None or self._catalog.default(model) is not None:
                     break
-                version = Version(model, max(older))
-                tried.add(version.number)
-                self._catalog.add(version)
-                await self._load(version)
+                # The newest is damaged: an older one that works is better than none.
+                if older not in versions:
+                    older.wanted = True
+                    await self._settle(older)
         self.settled = True
 
     async def _load(self, version: Version) -> None:
@@ -135,14 +186,15 @@ class Loader:
             except GenserviceError as error:
                 await self._fail(version, error.message)
             except Exception as error:  # noqa: BLE001 - the plugin's code may raise anything
-                self._observer.model_raised(version.model, version.number, "load", "load", error)
-                await self._fail(version, f"{type(error).__name__}: {error}")
+                reference = self._log_raised(version, "load", error)
+                await self._fail(
+                    version, f"The plugin's code raised {type(error).__name__}; the log has it under {reference}."
+                )
 
     async def _bring_up(self, version: Version) -> None:
         store, model, number = self._store, version.model, version.number
-        version.manifest = manifest = store.manifest(model, number)
-        await asyncio.to_thread(store.verify, model, number)
-        version.content_hash = store.content_hash(model, number)
+        version.manifest = manifest = await asyncio.to_thread(store.verify, model, number)
+        version.content_hash = await asyncio.to_thread(store.content_hash, model, number)
         family = check_compatible(manifest, self._families)
         version.description = family.model(manifest.config)
         version.serving = serving = self._serving(version)
@@ -154,27 +206,31 @@ class Loader:
         self._catalog.move(version, State.READY)
 
     async def _fail(self, version: Version, reason: str) -> None:
-        replica, version.replica = version.replica, None
+        version.wanted = False
+        await self._give_back(version)
         self._catalog.move(version, State.FAILED, reason)
-        if replica is not None:
-            await replica.unload()
 
     async def _unload(self, version: Version) -> None:
         assert version.batcher is not None
-        assert version.replica is not None
-        await version.batcher.drained()
-        await version.replica.unload()
-        version.batcher = version.replica = None
+        try:
+            async with asyncio.timeout(self._settings.unload_limit_s):
+                await version.batcher.drained()
+        except TimeoutError:
+            version.batcher.fail_all(
+                ServerDraining(f"{version.name} was unloaded: go on at another replica.", retry_after_s=1.0)
+            )
+        await self._give_back(version)
         self._catalog.move(version, State.UNLOADED)
 
-    def _read_labels(self, model: str) -> None:
-        try:
-            self._catalog.set_labels(model, self._store.labels(model))
-        except StoreError as error:
-            # The versions can be served without them.
-            self._observer.model_raised(model, 0, "labels", "labels", error)
+    async def _give_back(self, version: Version) -> None:
+        replica, version.replica, version.batcher = version.replica, None, None
+        if replica is not None:
+            try:
+                await replica.unload()
+            except Exception as error:  # noqa: BLE001 - the plugin's code may raise anything
+                self._log_raised(version, "unload", error)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _log_raised(self, version: Version, verb: str, error: Exception) -> str:
+        reference = secrets.token_hex(6)
+        self._observer.model_raised(version.model, version.number, verb, reference, error)
+        return reference

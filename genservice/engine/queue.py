@@ -21,11 +21,11 @@ class RowQueue:
         self._groups: OrderedDict[GroupKey, deque[Submission]] = OrderedDict()
 
     def add(self, submission: Submission, rows: int, key: GroupKey, now: float) -> None:
-        """Counts newly granted rows of a submission, and queues it if it is not queued."""
+        """Grants rows of a submission, and queues it if it is not queued."""
+        submission.grant(rows, now)
         self.rows += rows
         if not submission.queued:
             submission.queued = True
-            submission.waiting_since = now
             self._groups.setdefault(key, deque()).append(submission)
 
     def forget(self, rows: int) -> None:

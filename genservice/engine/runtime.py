@@ -1,6 +1,6 @@
 """A loaded model as the worker runs it: verbs traced for each batch size, warmed up and checked."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Runtime:
         self._statics = static_names(model.Options)
         self._columns = _column_dtypes(model)
         self._caller: Traced | Untraced = Untraced()
+        self.answer_row_bytes: dict[str, int] = {}
+        """Bytes of one row of each verb's result; known once it is warm."""
         self._functions: dict[tuple[object, ...], Callable[..., Any]] = {}
 
     def load(self, directory: Path) -> None:
@@ -56,8 +58,11 @@ class Runtime:
         self.numerics = self._caller.numerics(self.serving.sizes)
         self.model.load(directory)
 
-    def warm_up(self) -> None:
+    def warm_up(self) -> Iterator[None]:
         """Runs every verb at every batch size with every value of the static options, then checks the model.
+
+        Yields:
+            After each call, so that other work can be done in between.
 
         Raises:
             PluginError: The model breaks a promise; the message says which.
@@ -73,12 +78,14 @@ class Runtime:
             for values in combinations:
                 options = self.model.Options().model_copy(update=values)
                 for size in reversed(self.serving.sizes):
-                    self.run([Slice(self.example(verb, size, options), 0, size)])
-        checks.check(self)
+                    (results,) = self.run([Slice(self.example(verb, size, options), 0, size)])
+                    self.answer_row_bytes[verb] = checks.row_bytes(results[VERBS[verb].output])
+                    yield
+        yield from checks.check(self)
 
     def example(self, verb: str, rows: int, options: Options | None = None, *, seed: int = 0) -> Call:
-        """A call with inputs in the middle of their ranges, for warm-up and checks."""
-        inputs = {name: checks.example_rows(spec, rows) for name, spec in input_specs(self.model, verb).items()}
+        """A call for warm-up and checks; inputs and noise depend on the seed."""
+        inputs = {name: checks.example_rows(spec, rows, seed) for name, spec in input_specs(self.model, verb).items()}
         return Call(verb, rows, options or self.model.Options(), inputs, seed=seed)
 
     def run(self, batch: Batch) -> Sequence[Results]:

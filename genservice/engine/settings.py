@@ -13,14 +13,18 @@ class EngineSettings(BaseModel):
 
     max_held_bytes: int = Field(default=512 << 20, gt=0)
     """Most bytes of inputs, and of results ahead of their readers, over all requests; what needs more is refused."""
-    chunk_bytes: int = Field(default=1 << 20, ge=1024)
+    chunk_bytes: int = Field(default=1 << 19, ge=1024)
     """Bytes of samples in a chunk, about, where the request does not say how many rows."""
     max_chunk_bytes: int = Field(default=3 << 20, ge=1024)
     """Most bytes of samples in a chunk; gRPC clients receive 4 MiB unless they are told otherwise."""
     max_sample_count: int = Field(default=1 << 40, gt=0)
     """Most samples in one request."""
-    max_call_rows: int = Field(default=16384, gt=0)
+    max_call_rows: int = Field(default=4096, gt=0)
     """Most rows in one request that is answered at once."""
+    max_answer_bytes: int = Field(default=30 << 20, gt=0)
+    """Most bytes in the answer to such a request; the server's `max_message_bytes` allows a little more."""
+    unload_limit_s: float = Field(default=300, ge=0)
+    """Seconds that a version which is unloaded has for what it has begun; then its streams go on elsewhere."""
     intra_op_threads: int = Field(default=0, ge=0)
     """Threads of one TensorFlow operation; 0: one a core."""
     encode_threads: int = Field(default=2, gt=0)

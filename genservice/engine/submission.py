@@ -1,6 +1,7 @@
 """A call on its way through the engine."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 
 from genservice.engine.call import Call, Results, Slice, concatenate
@@ -17,7 +18,7 @@ class Submission:
     Args:
         call: What is asked.
         window: Most rows granted and not yet read.
-        granted: Told of newly granted rows.
+        wanting: Told when there are rows to grant; grants them when there is room.
         closed: Told once when the submission ends, with the outcome: `ok`, `cancelled` or an error's reason.
     """
 
@@ -26,21 +27,21 @@ class Submission:
         call: Call,
         *,
         window: int,
-        granted: "Callable[[Submission, int], None]",
+        wanting: "Callable[[Submission], None]",
         closed: "Callable[[Submission, str], None]",
     ) -> None:
         self.call = call
         self.outcome = ""
         self.granted_rows = 0
         self.taken_rows = 0
-        self.waiting_since = 0.0
         self.queued = False
         self._window = window
         self._read_rows = 0
         self._ready: dict[int, tuple[Slice, Results]] = {}
         self._error: GenserviceError | None = None
         self._wake: asyncio.Future[None] | None = None
-        self._on_granted = granted
+        self._grants: deque[tuple[int, float]] = deque()
+        self._on_wanting = wanting
         self._on_closed = closed
 
     @property
@@ -48,14 +49,29 @@ class Submission:
         """Rows granted and not yet taken."""
         return 0 if self.outcome else self.granted_rows - self.taken_rows
 
-    def start(self) -> None:
-        """Grants the first rows."""
-        self._grant()
+    @property
+    def wanted_rows(self) -> int:
+        """Rows within the window that are not granted yet."""
+        if self.outcome:
+            return 0
+        return min(self._read_rows + self._window, self.call.row_count) - self.granted_rows
+
+    @property
+    def waiting_since(self) -> float:
+        """When the first of the available rows was granted; only while there are any."""
+        return self._grants[0][1]
+
+    def grant(self, rows: int, now: float) -> None:
+        """Makes wanted rows available."""
+        self.granted_rows += rows
+        self._grants.append((self.granted_rows, now))
 
     def take(self, rows: int) -> Slice:
-        """Takes granted rows into a batch."""
+        """Takes available rows into a batch."""
         piece = Slice(self.call, self.taken_rows, self.taken_rows + rows)
         self.taken_rows += rows
+        while self._grants and self._grants[0][0] <= self.taken_rows:
+            self._grants.popleft()
         return piece
 
     def deliver(self, piece: Slice, results: Results) -> None:
@@ -97,7 +113,8 @@ class Submission:
                 stop = min(start + chunk_rows, self.call.row_count)
                 # Not in a variable, which would hold the rows for as long as the caller takes to send them.
                 yield Slice(self.call, start, stop), await self._until(stop)
-                self._grant()
+                if self.wanted_rows:
+                    self._on_wanting(self)
             self._close("ok")
         finally:
             self.cancel()
@@ -134,14 +151,6 @@ class Submission:
         head = stop - piece.start
         self._ready[stop] = (Slice(self.call, stop, piece.stop), {name: rows[head:] for name, rows in results.items()})
         return {name: rows[:head] for name, rows in results.items()}
-
-    def _grant(self) -> None:
-        if self.outcome:
-            return
-        rows = min(self._read_rows + self._window, self.call.row_count) - self.granted_rows
-        if rows > 0:
-            self.granted_rows += rows
-            self._on_granted(self, rows)
 
     def _close(self, outcome: str) -> None:
         self.outcome = outcome

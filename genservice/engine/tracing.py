@@ -1,5 +1,6 @@
 """How a verb becomes a function of arrays: traced by TensorFlow, or as it is."""
 
+import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from genservice.engine.verbs import input_specs
-from genservice.model.base import Classifier, Embedder, Generator, Latent, Model, Scorer, Tagger
+from genservice.model.base import Classifier, Embedder, Generator, Latent, Model, Scorer
 from genservice.model.noise import Noise, Ops, TensorFlowOps
 from genservice.model.options import OptionScalar
 
@@ -30,7 +31,6 @@ def invoke(model: Model, verb: str, options: Any, inputs: Mapping[str, Any], noi
         "encode": lambda: cast("Latent", model).encode(rows, options),
         "decode": lambda: cast("Latent", model).decode(rows, options),
         "embed": lambda: cast("Embedder", model).embed(rows, options),
-        "tag": lambda: cast("Tagger", model).tag(rows, options),
     }
     return methods[verb]()
 
@@ -54,14 +54,14 @@ class Traced:
             except RuntimeError:
                 # TensorFlow has started: the number can no longer change, and what it is goes into the fingerprint.
                 threads = tf.config.threading.get_intra_op_parallelism_threads()
-        self._threads = threads
+        self._threads = threads or len(os.sched_getaffinity(0))
 
     def numerics(self, sizes: Sequence[int]) -> str:
         """What the bits of results depend on."""
         devices = ",".join(sorted({device.device_type for device in self._tf.config.get_visible_devices()}))
         return (
             f"tensorflow {self._tf.__version__}; {devices} {platform.machine()} {_vector_registers()}; "
-            f"threads {self._threads or 'all'}; {'xla' if self._jit_compile else 'graph'}; "
+            f"threads {self._threads}; {'xla' if self._jit_compile else 'graph'}; "
             f"batch {','.join(map(str, sizes))}"
         )
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from genservice.model.base import Classifier, Embedder, Generator, Latent, Model, Scorer, Tagger
+from genservice.model.base import Classifier, Embedder, Generator, Latent, Model, Scorer
 from genservice.model.specs import TensorSpec
 
 
@@ -29,7 +29,6 @@ VERBS: Mapping[str, Verb] = {
     "decode": Verb(Latent, "samples", takes="latent"),
     "classify": Verb(Classifier, "probabilities"),
     "embed": Verb(Embedder, "embeddings"),
-    "tag": Verb(Tagger, "labels"),
 }
 
 

@@ -1,7 +1,7 @@
 """Where models run. The engine sees a worker; whether that is a thread or a process is its own affair."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,8 @@ from genservice.engine.runtime import Runtime
 from genservice.engine.settings import EngineSettings
 from genservice.model.base import Model
 from genservice.store.manifest import Serving
+
+_WARM = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,10 @@ class Replica(Protocol):
     @property
     def numerics(self) -> str:
         """Fingerprint of what the bits of its results depend on."""
+
+    @property
+    def answer_row_bytes(self) -> Mapping[str, int]:
+        """Bytes of one row of each verb's result; known once it is warm."""
 
     async def warm_up(self) -> None:
         """Runs every batch size once, and checks the model's promises.
@@ -89,9 +95,9 @@ class InlineWorker:
         return InlineReplica(runtime, self._calls, self._encoders)
 
     async def close(self) -> None:
-        """Waits for the calls that run, and ends the threads."""
-        await asyncio.to_thread(self._calls.shutdown)
-        await asyncio.to_thread(self._encoders.shutdown)
+        """Ends the threads when the calls that run are done, without waiting for them: one may hang."""
+        for threads in (self._calls, self._encoders):
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 class InlineReplica:
@@ -107,9 +113,17 @@ class InlineReplica:
         """Fingerprint of what the bits of its results depend on."""
         return self._runtime.numerics
 
+    @property
+    def answer_row_bytes(self) -> Mapping[str, int]:
+        """Bytes of one row of each verb's result; known once it is warm."""
+        return self._runtime.answer_row_bytes
+
     async def warm_up(self) -> None:
-        """Runs every batch size once, and checks the model's promises."""
-        await asyncio.get_running_loop().run_in_executor(self._calls, self._runtime.warm_up)
+        """Runs every batch size once, and checks the model's promises; batches of other models run in between."""
+        loop = asyncio.get_running_loop()
+        steps = self._runtime.warm_up()
+        while await loop.run_in_executor(self._calls, lambda: next(steps, _WARM)) is not _WARM:
+            pass
 
     async def run(self, batch: Batch) -> Sequence[Results]:
         """Runs a batch, then gives samples the form that each request asked for."""

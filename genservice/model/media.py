@@ -13,7 +13,9 @@ IMAGE_FORMATS = {"image/png": "PNG", "image/webp": "WEBP"}
 
 
 def to_uint8(samples: NDArray[Any], event: TensorSpec) -> NDArray[np.uint8]:
-    """Scales samples to bytes: 255 (x - minimum) / (maximum - minimum), rounded half to even and clipped.
+    """Scales samples to bytes: (x - minimum) * (255 / (maximum - minimum)), rounded half to even and clipped.
+
+    In float32 but for the factor's own division, as the proto says and the SDK repeats: the same bytes on both sides.
 
     Args:
         samples: Any shape, in the event's type.
@@ -29,7 +31,8 @@ def to_uint8(samples: NDArray[Any], event: TensorSpec) -> NDArray[np.uint8]:
         return samples
     if event.minimum is None or event.maximum is None:
         raise InvalidRequest("The model's samples have no bounds, so there is no uint8 form of them.", field="output")
-    scaled = (samples - event.minimum) * (255 / (event.maximum - event.minimum))
+    scale = np.float32(255 / (event.maximum - event.minimum))
+    scaled = (samples.astype(np.float32, copy=False) - np.float32(event.minimum)) * scale
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 

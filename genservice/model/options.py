@@ -15,6 +15,7 @@ ANY_LABEL = -1
 """The label of a sample whose label is drawn too."""
 
 _OUT_OF_RANGE = "out_of_range"
+_MOST_FLOAT32 = 3.4028234663852886e38
 _RANGE_ERRORS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", _OUT_OF_RANGE}
 
 
@@ -74,6 +75,11 @@ def parse_options(options: type[Options], values: Mapping[str, OptionScalar], la
         if name not in options.model_fields:
             raise InvalidRequest(
                 f"The model has no option {name!r}.{suggestion(name, options.model_fields)}", field=f"options.{name}"
+            )
+    for name, value in values.items():
+        if isinstance(value, float) and abs(value) > _MOST_FLOAT32:
+            raise OutOfRange(
+                f"`options.{name}` is at most {_MOST_FLOAT32:.3g}; got {value:g}.", field=f"options.{name}"
             )
     try:
         return options.model_validate(dict(values), context={"labels": labels})

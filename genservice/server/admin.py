@@ -22,7 +22,7 @@ class ModelAdminService(ModelAdminServiceServicer):
     async def LoadModel(self, request: pb.LoadModelRequest, context: Context) -> pb.LoadModelResponse:  # noqa: N802
         """Begins to load a version."""
         with field_named("model", "name"):
-            version = self._engine.load(ModelName.parse(request.name, field="name"))
+            version = await self._engine.load(ModelName.parse(request.name, field="name"))
         return pb.LoadModelResponse(version=convert.version_message(version))
 
     async def UnloadModel(self, request: pb.UnloadModelRequest, context: Context) -> pb.UnloadModelResponse:  # noqa: N802
@@ -45,6 +45,6 @@ class ModelAdminService(ModelAdminServiceServicer):
         if request.version < 0:
             raise InvalidRequest(f"`version` is 0 or greater; got {request.version}.", field="version")
         with field_named("model", "name"):
-            self._engine.set_label(name, request.version)
+            await self._engine.set_label(name, request.version)
             model = convert.model_message(self._engine.catalog, ModelName(name.model))
         return pb.SetLabelResponse(model=model)

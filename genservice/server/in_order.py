@@ -54,7 +54,8 @@ async def answers_in_order(
 
 
 async def _end(task: asyncio.Task[Answer] | asyncio.Task[None] | None) -> None:
-    if task is not None and not task.done():
+    if task is not None:
         task.cancel()
+        # One that is done is awaited too: asyncio logs an exception that nobody took.
         with suppress(asyncio.CancelledError, Exception):
             await task

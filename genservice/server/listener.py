@@ -28,7 +28,9 @@ class Listener:
     def __init__(self, settings: ServerSettings, metrics: Metrics) -> None:
         self._settings = settings
         self.server = grpc.aio.server(
-            interceptors=[LogInterceptor(metrics), ErrorInterceptor()], options=_options(settings)
+            interceptors=[LogInterceptor(metrics), ErrorInterceptor()],
+            options=_options(settings),
+            maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
         )
 
     def reflect(self, services: Iterable[str]) -> None:

@@ -38,6 +38,8 @@ class ServerSettings(_Frozen):
     """Certificates of the gRPC services. Absent: no encryption."""
     max_message_bytes: int = Field(default=32 << 20, ge=1 << 16)
     """Most bytes of a message, in both directions; a greater one is refused."""
+    max_concurrent_rpcs: int = Field(default=4096, gt=0)
+    """Most RPCs under way, over all connections; more are refused with RESOURCE_EXHAUSTED."""
     max_concurrent_streams: int = Field(default=1024, gt=0)
     """Most RPCs at once on one connection; more wait at the client."""
     keepalive_interval_s: float = Field(default=60, gt=0)

@@ -2,24 +2,26 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from genservice.engine.call import Output
 from genservice.engine.checks import example_rows
 from genservice.engine.verbs import input_specs, verbs_of
 from genservice.errors import InvalidRequest
 from genservice.model.base import Determinism, Generator, Model
-from genservice.model.options import OptionScalar
+from genservice.model.options import ANY_LABEL, Label, OptionScalar
 from genservice.testing.diversity import measure_diversity
 from genservice.testing.harness import Harness
 
 ROWS = 12
+LABEL_SCHEMA = TypeAdapter(Label).json_schema()
 
 
 class ModelConformance:
@@ -78,10 +80,9 @@ class ModelConformance:
     def test_an_option_beyond_its_bounds_is_refused(self, harness: Harness, description: Model) -> None:
         verb = verbs_of(description)[0]
         for name, schema in description.Options.model_json_schema()["properties"].items():
-            for bound, step in (("minimum", -1), ("maximum", 1)):
-                if bound in schema:
-                    with pytest.raises(InvalidRequest, match=name):
-                        self._run(harness, description, verb, options={name: type(schema[bound])(schema[bound] + step)})
+            for value in _values_beyond(schema, description.labels):
+                with pytest.raises(InvalidRequest, match=name):
+                    self._run(harness, description, verb, options={name: value})
 
     def test_results_have_the_declared_shape_and_type(self, harness: Harness, description: Model) -> None:
         for verb in verbs_of(description):
@@ -177,3 +178,16 @@ class ModelConformance:
             assert np.array_equal(left, right)
         else:
             np.testing.assert_allclose(left, right, rtol=description.tolerance, atol=description.tolerance)
+
+
+def _values_beyond(schema: Mapping[str, Any], labels: Sequence[str]) -> list[OptionScalar]:
+    """Values that an option refuses, as its JSON Schema says.
+
+    Args:
+        schema: Of the option.
+        labels: Those of the model.
+    """
+    if schema.get("anyOf") == LABEL_SCHEMA["anyOf"]:
+        return [ANY_LABEL - 1, len(labels), "-".join(["no", "such", *labels])]
+    steps = {"minimum": -1, "exclusiveMinimum": 0, "exclusiveMaximum": 0, "maximum": 1}
+    return [schema[bound] + step for bound, step in steps.items() if bound in schema]

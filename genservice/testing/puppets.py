@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -63,6 +63,7 @@ class PuppetReplica:
     """
 
     numerics = "puppet"
+    answer_row_bytes: Mapping[str, int] = {}
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []

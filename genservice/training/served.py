@@ -97,7 +97,7 @@ async def answers(engine: Engine, version: Version, verb: str, rows: NDArray[Any
 
 
 async def _loaded(engine: Engine, name: ModelName) -> Version:
-    version = engine.load(name)
+    version = await engine.load(name)
     changed = asyncio.Event()
     forget = engine.catalog.listen(lambda _: changed.set())
     try:

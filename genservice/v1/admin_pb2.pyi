@@ -48,7 +48,7 @@ class LoadModelResponse(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def version(self) -> _models_pb2.ModelVersion:
-        """The version, LOADING or further."""
+        """The version as it is now: LOADING or further, or still DRAINING and loaded again after that."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class UnloadModelResponse(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def version(self) -> _models_pb2.ModelVersion:
-        """The version, DRAINING or UNLOADED."""
+        """The version as it is now: DRAINING, UNLOADED, or still LOADING or WARMING and unloaded after that."""
 
     def __init__(
         self,

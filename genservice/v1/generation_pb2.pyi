@@ -57,8 +57,9 @@ class Output(_message.Message):
     TENSOR_FIELD_NUMBER: _builtins.int
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
     tensor: _types_pb2.DataType.ValueType
-    """FLOAT32: the event as the model makes it. UINT8: 255 (x - minimum) / (maximum - minimum) of the event,
-    rounded half to even and clipped to 0 to 255; only where the event declares both bounds.
+    """FLOAT32: the event as the model makes it. UINT8: (x - minimum) * scale of the event, in float32, each operation
+    rounded, where scale is 255 / (maximum - minimum) in float64 and then rounded to float32; the result rounded half
+    to even and clipped to 0 to 255. Only where the event declares both bounds.
     """
     media_type: _builtins.str
     """A media type that the model lists, such as `image/png`: one file a sample."""

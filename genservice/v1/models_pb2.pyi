@@ -27,7 +27,7 @@ class _ModelState:
 class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MODEL_STATE_UNSPECIFIED: _ModelState.ValueType  # 0
-    """In the store, and not asked for."""
+    """Not known."""
     MODEL_STATE_LOADING: _ModelState.ValueType  # 1
     """Files are being checked and read."""
     MODEL_STATE_WARMING: _ModelState.ValueType  # 2
@@ -37,7 +37,7 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     MODEL_STATE_DRAINING: _ModelState.ValueType  # 4
     """Finishes what it has begun, takes nothing new."""
     MODEL_STATE_UNLOADED: _ModelState.ValueType  # 5
-    """Was served, and is no more."""
+    """In the store, and not served."""
     MODEL_STATE_FAILED: _ModelState.ValueType  # 6
     """Cannot be served; `reason` says why."""
 
@@ -45,7 +45,7 @@ class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
     """State of a version."""
 
 MODEL_STATE_UNSPECIFIED: ModelState.ValueType  # 0
-"""In the store, and not asked for."""
+"""Not known."""
 MODEL_STATE_LOADING: ModelState.ValueType  # 1
 """Files are being checked and read."""
 MODEL_STATE_WARMING: ModelState.ValueType  # 2
@@ -55,7 +55,7 @@ MODEL_STATE_READY: ModelState.ValueType  # 3
 MODEL_STATE_DRAINING: ModelState.ValueType  # 4
 """Finishes what it has begun, takes nothing new."""
 MODEL_STATE_UNLOADED: ModelState.ValueType  # 5
-"""Was served, and is no more."""
+"""In the store, and not served."""
 MODEL_STATE_FAILED: ModelState.ValueType  # 6
 """Cannot be served; `reason` says why."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015

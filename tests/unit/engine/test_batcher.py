@@ -9,7 +9,7 @@ import pytest
 from genservice.engine.batcher import Batcher
 from genservice.engine.call import Call, Output
 from genservice.engine.observer import SilentObserver
-from genservice.errors import DeadlineExceeded, ModelError, QueueFull
+from genservice.errors import DeadlineExceeded, InvalidRequest, ModelError, QueueFull
 from genservice.model.options import Options, Static
 from genservice.store.manifest import Serving
 from genservice.testing.puppets import PuppetClock, PuppetReplica, settle
@@ -23,11 +23,16 @@ class Scale(Options):
 class Scene:
     """A batcher with its puppets, and a reader for each submission."""
 
-    def __init__(self, **serving):
+    def __init__(self, observer=None, **serving):
         self.clock = PuppetClock()
         self.replica = PuppetReplica()
         self.batcher = Batcher(
-            "toy", 1, self.replica, Serving(**{"max_batch_rows": 8, **serving}), self.clock, SilentObserver()
+            "toy",
+            1,
+            self.replica,
+            Serving(**{"max_batch_rows": 8, **serving}),
+            self.clock,
+            observer or SilentObserver(),
         )
         self.closed = []
 
@@ -219,6 +224,79 @@ async def test_a_row_that_makes_the_model_fail_is_refused_alone():
         await answers[1]
     assert "secret" not in failure.value.message
     assert failure.value.metadata["reference"] in failure.value.message
+
+
+async def test_a_request_that_the_model_refuses_is_refused_alone():
+    scene = Scene()
+    answers = [read(scene.submit(1, first_index=start)) for start in (0, 100)]
+    await settle()
+    await scene.replica.finish(InvalidRequest("no such word"))
+    await scene.replica.finish(InvalidRequest("no such word"))
+    await scene.replica.finish()
+    with pytest.raises(InvalidRequest):
+        await answers[0]
+    assert list((await answers[1])["samples"]) == [100]
+
+
+async def test_streams_that_read_on_wait_for_room_and_never_overfill_the_queue():
+    scene = Scene(max_queue_rows=20)
+    streams = []
+    for start in range(5):
+        # Each is admitted while the queue is empty, and stops after its first chunk.
+        chunks = scene.submit(1000, first_index=1000 * start, window=8).chunks(4)
+        first = asyncio.create_task(anext(chunks))
+        await settle()
+        while scene.replica.running:
+            await scene.replica.finish()
+        await first
+        streams.append(chunks)
+    for chunks in streams:
+        await anext(chunks)  # what was computed ahead
+    readers = [asyncio.create_task(anext(chunks)) for chunks in streams]
+    most = 0
+    for _ in range(50):
+        most = max(most, scene.batcher.queued_rows)
+        await settle()
+        if scene.replica.running:
+            await scene.replica.finish()
+    assert most <= 20
+    for start, reader in enumerate(readers):
+        assert list((await reader)[1]["samples"]) == [1000 * start + row for row in range(8, 12)]
+    for chunks in streams:
+        await chunks.aclose()
+
+
+async def test_the_time_in_the_queue_counts_from_the_grant():
+    waits = []
+
+    class Watcher(SilentObserver):
+        def batch_ran(self, model, version, verb, rows, padded_rows, queue_s, run_s):
+            waits.append(queue_s)
+
+    scene = Scene(observer=Watcher())
+    chunks = scene.submit(1000, window=8).chunks(4)
+    reader = asyncio.create_task(anext(chunks))
+    for _ in range(5):
+        await settle()
+        await scene.clock.advance(1)
+        await scene.replica.finish()
+        await reader
+        reader = asyncio.create_task(anext(chunks))
+    assert len(waits) >= 3
+    assert max(waits) <= 1
+    reader.cancel()
+
+
+async def test_two_may_wait_for_the_same_drain():
+    scene = Scene()
+    answer = read(scene.submit(3))
+    await settle()
+    waiters = [asyncio.create_task(scene.batcher.drained()) for _ in range(2)]
+    await settle()
+    await scene.replica.finish()
+    await answer
+    async with asyncio.timeout(5):
+        await asyncio.gather(*waiters)
 
 
 async def test_drained_waits_for_the_last_row():

@@ -99,6 +99,7 @@ async def test_the_last_index_can_be_drawn(running):
         ({"chunk_rows": -1}, InvalidRequest, "chunk_rows"),
         ({"options": {"shfit": 1.0}}, InvalidRequest, "options.shfit"),
         ({"options": {"shift": "far"}}, InvalidRequest, "options.shift"),
+        ({"options": {"shift": 1e300}}, OutOfRange, "options.shift"),
         ({"options": {"label": "sqare"}}, InvalidRequest, "options.label"),
         ({"options": {"label": 2}}, InvalidRequest, "options.label"),
         ({"conditions": {"mean": np.zeros((1, 1), np.float32)}}, InvalidRequest, "conditions.mean"),
@@ -250,8 +251,8 @@ async def test_a_half_written_version_is_failed(running, store):
 async def test_a_version_is_loaded_beside_another_and_the_first_unloaded(running, store, publish):
     async with running() as engine:
         publish(store, "toy", "toy")
-        assert engine.load(TOY).state is State.LOADING
-        assert engine.load(TOY) is engine.catalog.find("toy", 2)
+        assert (await engine.load(TOY)).state is State.LOADING
+        assert await engine.load(TOY) is engine.catalog.find("toy", 2)
         await reaches(engine, "toy", 2, State.READY)
         stream = engine.sample(ModelName("toy", version=1), sample_count=100, chunk_rows=10, seed=1).chunks()
         await anext(stream)
@@ -267,16 +268,111 @@ async def test_a_label_points_at_a_ready_version_and_stable_is_the_default(runni
     publish(store, "toy", "toy")
     async with running() as engine:
         with pytest.raises(NotFound):
-            engine.set_label(ModelName("toy", label="canary"), 3)
-        with pytest.raises(NotFound):
-            engine.set_label(ModelName("toy", label="stable"), 1)
-        engine.load(ModelName("toy", version=1))
+            await engine.set_label(ModelName("toy", label="canary"), 3)
+        with pytest.raises(ModelNotReady):
+            await engine.set_label(ModelName("toy", label="stable"), 1)
+        await engine.load(ModelName("toy", version=1))
         await reaches(engine, "toy", 1, State.READY)
-        engine.set_label(ModelName("toy", label="stable"), 1)
+        await engine.set_label(ModelName("toy", label="stable"), 1)
         assert engine.catalog.ready(TOY).number == 1
         assert engine.catalog.ready(ModelName("toy", label="stable")).number == 1
-        engine.set_label(ModelName("toy", label="stable"), 0)
+        await engine.set_label(ModelName("toy", label="stable"), 0)
         assert engine.catalog.ready(TOY).number == 2
+
+
+async def test_versions_that_are_not_served_are_listed_and_say_so(running, store, publish):
+    publish(store, "toy", "toy")
+    async with running() as engine:
+        assert [(version.number, version.state) for version in engine.catalog.versions("toy")] == [
+            (2, State.READY),
+            (1, State.UNLOADED),
+        ]
+        with pytest.raises(ModelNotReady, match="UNLOADED"):
+            await draw(engine, ModelName("toy", version=1))
+
+
+async def test_a_stream_goes_on_on_a_version_that_is_not_the_newest_any_more(running, store, publish):
+    async with running() as engine:
+        pinned = engine.catalog.ready(TOY).content_hash
+        whole = await draw(engine, seed=1)
+    publish(store, "toy", "toy")
+    async with running() as engine:
+        first = ModelName("toy", version=1)
+        with pytest.raises(ModelNotReady):
+            await draw(engine, first, seed=1, content_hash="0" * 64)
+        assert engine.catalog.find("toy", 1).state is State.UNLOADED
+        with pytest.raises(ModelNotReady) as refusal:
+            await draw(engine, first, seed=1, content_hash=pinned)
+        assert refusal.value.retry_after_s
+        await reaches(engine, "toy", 1, State.READY)
+        np.testing.assert_array_equal(await draw(engine, first, seed=1, content_hash=pinned), whole)
+
+
+async def test_a_stream_that_was_cut_may_end_on_a_version_that_drains(running):
+    async with running() as engine:
+        pinned = engine.catalog.ready(TOY).content_hash
+        other = engine.sample(TOY, sample_count=100, chunk_rows=10).chunks()
+        await anext(other)
+        engine.unload(ModelName("toy", version=1))
+        assert len(await draw(engine, ModelName("toy", version=1), content_hash=pinned)) == 20
+        await other.aclose()
+        await reaches(engine, "toy", 1, State.UNLOADED)
+
+
+async def test_while_stable_is_not_ready_no_other_version_answers_for_it(running, store, publish):
+    publish(store, "toy", "toy", files={"weights.bin": b"12345"})
+    store.set_label("toy", "stable", 2)
+    (store.directory("toy", 2) / "weights.bin").unlink()
+    publish(store, "toy", "toy")
+    async with running() as engine:
+        assert engine.catalog.find("toy", 3).state is State.READY
+        with pytest.raises(ModelFailed, match=r"weights\.bin"):
+            await draw(engine)
+        assert len(await draw(engine, ModelName("toy", version=3))) == 20
+
+
+async def test_a_version_is_loaded_by_a_label_that_was_set_since(running, store, publish):
+    async with running() as engine:
+        publish(store, "toy", "toy")
+        store.set_label("toy", "canary", 2)
+        assert (await engine.load(ModelName("toy", label="canary"))).number == 2
+        await reaches(engine, "toy", 2, State.READY)
+
+
+async def test_what_is_asked_for_last_comes_out(running):
+    async with running() as engine:
+        first = ModelName("toy", version=1)
+        stream = engine.sample(TOY, sample_count=100, chunk_rows=10).chunks()
+        await anext(stream)
+        assert engine.unload(first).state is State.DRAINING
+        assert (await engine.load(first)).state is State.DRAINING
+        await stream.aclose()
+        await reaches(engine, "toy", 1, State.READY)
+        engine.unload(first)
+        await reaches(engine, "toy", 1, State.UNLOADED)
+        assert (await engine.load(first)).state is State.LOADING
+        assert engine.unload(first).state is State.LOADING
+        await reaches(engine, "toy", 1, State.UNLOADED)
+
+
+async def test_an_unload_has_a_limit(running):
+    async with running(unload_limit_s=0.05) as engine:
+        stalled = engine.sample(TOY, sample_count=10**6).chunks()
+        await anext(stalled)
+        engine.unload(ModelName("toy", version=1))
+        await reaches(engine, "toy", 1, State.UNLOADED)
+        with pytest.raises(ServerDraining):
+            async for _ in stalled:
+                pass
+
+
+async def test_requests_that_could_never_be_admitted_are_out_of_range(running):
+    async with running(models={"toy": {"max_queue_rows": 40}}, max_held_bytes=4096, max_answer_bytes=64) as engine:
+        with pytest.raises(OutOfRange, match="the most in one request is 8"):
+            await engine.call(TOY, "classify", {"inputs": np.zeros((9, 3), np.float32)})
+        means = np.zeros((2000, 1), np.float32)
+        with pytest.raises(OutOfRange):
+            await draw(engine, IMAGE, count=2000, conditions={"mean": means, "name": ["x"]})
 
 
 async def test_a_required_model_that_failed_keeps_the_engine_from_ready(running):

@@ -1,5 +1,7 @@
 """What a model must show before it is ready."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,8 @@ class Plain(Generator):
 def ready(model, tmp_path, **serving):
     runtime = Runtime(model({}), Serving(**{"max_batch_rows": 16, **serving}))
     runtime.load(tmp_path)
-    runtime.warm_up()
+    for _ in runtime.warm_up():
+        pass
     return runtime
 
 
@@ -60,6 +63,29 @@ def test_rows_that_depend_on_their_neighbours_are_refused(tmp_path):
 
     with pytest.raises(PluginError, match="depend on each other"):
         ready(Mixing, tmp_path)
+
+
+def test_options_of_one_row_that_reach_another_are_refused(tmp_path):
+    class Leaking(Plain):
+        class Options(BaseOptions):
+            shift: float = 0.0
+
+        def sample(self, noise, options, conditions):
+            return noise.normal("z", (4,)) + options.shift[0]
+
+    with pytest.raises(PluginError, match="depend on each other"):
+        ready(Leaking, tmp_path)
+
+
+def test_conditions_of_one_row_that_reach_another_are_refused(tmp_path):
+    class Leaking(Plain):
+        conditions: ClassVar = {"mean": TensorSpec((1,))}
+
+        def sample(self, noise, options, conditions):
+            return noise.normal("z", (4,)) + conditions["mean"][0]
+
+    with pytest.raises(PluginError, match="depend on each other"):
+        ready(Leaking, tmp_path)
 
 
 def test_a_classifier_whose_rows_depend_on_the_batch_is_refused(tmp_path):
