@@ -31,7 +31,7 @@ async def evaluate_generator(
 ) -> GeneratorFigures:
     """Measures samples of a labelled generator, drawn at default options and spread evenly over the labels.
 
-    Real rows are spread in the same way, so that the distances compare like with like.
+    The yardstick is the distance of two disjoint random halves of real rows, each as many as there are samples.
 
     Args:
         engine: Serves both.
@@ -45,7 +45,7 @@ async def evaluate_generator(
     Raises:
         InvalidRequest: The generator has no labels, or `samples` is less than two of each.
         VerbNotSupported: The judge cannot judge.
-        DataError: The data has not twice as many rows of each label, or has other labels.
+        DataError: The data has not twice as many rows as are drawn, or has other labels.
     """
     names = _labels_of(generator, data)
     per_label = samples // len(names)
@@ -55,7 +55,7 @@ async def evaluate_generator(
         raise VerbNotSupported(f"{judge.name} cannot be the judge: it cannot {' and '.join(sorted(missing))}.")
     columns = _columns(judge, names)
     asked = np.repeat(np.arange(len(names)), per_label)
-    real = _real_rows(data, names, 2 * per_label, seed)
+    real, real_labels = _real_rows(data, names, 2 * len(asked), seed)
     advance = _counter(progress, 3 * len(asked) + len(real))
 
     started = perf_counter()
@@ -78,14 +78,14 @@ async def evaluate_generator(
     embeddings = await answers(engine, judge, "embed", rows, advance)
     real_embeddings = await answers(engine, judge, "embed", real, advance)
 
-    one, other = _halves(real_embeddings, len(names))
+    one, other = np.split(real_embeddings, 2)
     here = metrics.Gaussian.fitted(one)
     distance = metrics.frechet_distance(metrics.Gaussian.fitted(embeddings), here)
     distance_real = metrics.frechet_distance(metrics.Gaussian.fitted(other), here)
 
-    def spread(samples_rows: NDArray[Any], real_rows: NDArray[Any]) -> float:
-        ours, theirs = (metrics.within_label_distance(part, asked, seed=seed) for part in (samples_rows, real_rows))
-        return ours / theirs
+    def spread(sampled: NDArray[Any], real_half: NDArray[Any]) -> float:
+        theirs = metrics.within_label_distance(real_half, real_labels[: len(real_half)], seed=seed)
+        return metrics.within_label_distance(sampled, asked, seed=seed) / theirs
 
     return GeneratorFigures(
         model=str(generator.name),
@@ -99,7 +99,7 @@ async def evaluate_generator(
         frechet_distance_real=distance_real,
         frechet_ratio=distance / distance_real,
         embedding_spread=spread(embeddings, one),
-        pixel_spread=spread(rows, _halves(real, len(names))[0]),
+        pixel_spread=spread(rows, np.split(real, 2)[0]),
         samples_per_second=len(rows) / elapsed_s,
     )
 
@@ -162,25 +162,15 @@ def _columns(judge: Version, names: Sequence[str]) -> list[int]:
     return [own.index(name) for name in names]
 
 
-def _real_rows(data: DataSet, names: Sequence[str], per_label: int, seed: int) -> NDArray[Any]:
-    """As many rows of each label, in the order of the labels."""
-    generator = np.random.default_rng(seed)
-    chosen = []
-    for name in names:
-        places = np.flatnonzero(data.train_labels == list(data.labels).index(name))
-        if len(places) < per_label:
-            raise DataError(
-                f"{data.name} has {len(places)} rows of {name}, and {per_label} are needed: ask for fewer samples."
-            )
-        chosen.append(generator.permutation(places)[:per_label])
-    return np.asarray(data.train_inputs[np.concatenate(chosen)])
-
-
-def _halves(rows: NDArray[Any], label_count: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Two disjoint halves of rows that are sorted by label, each with the same rows of every label."""
-    by_label = rows.reshape(label_count, 2, -1, *rows.shape[1:])
-    one, other = (by_label[:, half].reshape(-1, *rows.shape[1:]) for half in range(2))
-    return one, other
+def _real_rows(data: DataSet, names: Sequence[str], count: int, seed: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Random rows of the training data that have one of the labels, and the place of each one's label in `names`."""
+    places_of = np.array([names.index(name) if name in names else -1 for name in data.labels])
+    labels = places_of[data.train_labels]
+    known = np.flatnonzero(labels >= 0)
+    if len(known) < count:
+        raise DataError(f"{data.name} has {len(known)} rows, and {count} are needed: ask for fewer samples.")
+    chosen = np.random.default_rng(seed).permutation(known)[:count]
+    return np.asarray(data.train_inputs[chosen]), labels[chosen]
 
 
 def _counter(progress: Progress, total: int) -> Advance:

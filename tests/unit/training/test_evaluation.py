@@ -77,7 +77,7 @@ async def test_progress_ends_at_its_total(store: ModelStore, families: Families,
         ("judge", "judge", 900, InvalidRequest, "has no labels with an option 'label'"),
         ("good", "collapsed", 900, VerbNotSupported, "it cannot classify and embed"),
         ("good", "judge", 5, InvalidRequest, "two samples of each of the 3 labels"),
-        ("good", "judge", 3000, DataError, "600 rows of hat, and 2000 are needed: ask for fewer"),
+        ("good", "judge", 3000, DataError, "rows, and 6000 are needed: ask for fewer"),
         ("godo", "judge", 900, NotFound, "Did you mean 'good'"),
     ],
 )
