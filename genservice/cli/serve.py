@@ -1,5 +1,10 @@
 """`genservice serve`."""
 
+import logging
+import os
+import sys
+import threading
+import time
 from pathlib import Path
 
 import click
@@ -8,6 +13,9 @@ from genservice.cli.arguments import config_option, folder_option
 from genservice.cli.failures import write_termination_log
 from genservice.cli.notices import quiet_tensorflow
 from genservice.errors import GenserviceError
+
+LEAVE_S = 1.0
+"""Seconds that threads have to end, once all else has."""
 
 
 @click.command("serve")
@@ -43,6 +51,7 @@ def _serve(flags: dict[str, object], config: Path | None) -> None:
     from genservice.cli.service import Service
     from genservice.cli.settings import read_settings
     from genservice.plugin_host import PluginHost
+    from genservice.server.server import until_signalled
     from genservice.telemetry.logs import configure_logs
 
     settings = read_settings(flags, config)
@@ -50,7 +59,24 @@ def _serve(flags: dict[str, object], config: Path | None) -> None:
     configure_logs(settings.server.log_format, settings.server.log_level)
 
     async def run() -> None:
-        await Service.of(settings, PluginHost.discover()).run()
+        await until_signalled(Service.of(settings, PluginHost.discover()).run)
 
+    others = set(threading.enumerate())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
+    _end_despite(set(threading.enumerate()) - others)
+
+
+def _end_despite(threads: set[threading.Thread]) -> None:
+    """Ends the process where calls of models hang; Python itself would wait for their threads for ever."""
+    from genservice.telemetry.logs import logger
+
+    end = time.monotonic() + LEAVE_S
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()) if not thread.daemon else 0.0)
+    if hanging := sorted(thread.name for thread in threads if thread.is_alive() and not thread.daemon):
+        logger("genservice.serve").warning("ended although calls hang", threads=hanging)
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

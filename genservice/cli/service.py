@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from genservice.engine.engine import Engine
 from genservice.engine.worker import InlineWorker
 from genservice.errors import SettingsError
 from genservice.plugin_host import PluginHost
-from genservice.server.server import Server, serve_until_signalled
+from genservice.server.server import Bound, Server
 from genservice.store.store import ModelStore
 from genservice.telemetry.logs import logger
 from genservice.telemetry.observer import Telemetry
@@ -68,31 +68,19 @@ class Service:
         engine = Engine(store, host.families, worker, settings.engine, observer=telemetry)
         return cls(engine, Server(engine, settings.server, metrics=telemetry))
 
-    async def run(self) -> None:
-        """Serves until SIGTERM or SIGINT, then drains.
+    async def run(self, stop: asyncio.Event, listening: Callable[[Bound], object] | None = None) -> None:
+        """Serves until told to stop, then drains.
+
+        Args:
+            stop: Is set when the service should end.
+            listening: Is called with the addresses once it listens.
 
         Raises:
             SettingsError: An address or a certificate cannot be used.
         """
         self.engine.start()
         try:
-            await serve_until_signalled(self.server)
-        finally:
-            await self.engine.stop()
-
-    async def run_until(self, stop: asyncio.Event, address: "Future[str]") -> None:
-        """Serves until told to stop, then drains.
-
-        Args:
-            stop: Is set when the service should end.
-            address: Gets the address of the gRPC services.
-        """
-        self.engine.start()
-        try:
-            await self.server.start()
-            address.set_result(self.server.address)
-            await stop.wait()
-            await self.server.drain()
+            await self.server.run(stop, listening)
         finally:
             await self.engine.stop()
 
@@ -118,7 +106,8 @@ def in_background(settings: Settings, host: PluginHost) -> Iterator[str]:
 
         def serve() -> None:
             try:
-                runner.run(Service.of(settings, host).run_until(stop, address))
+                service = Service.of(settings, host)
+                runner.run(service.run(stop, lambda bound: address.set_result(str(bound.grpc))))
             except BaseException as error:
                 if address.done():
                     raise

@@ -32,7 +32,7 @@ def to_uint8(samples: NDArray[Any], event: TensorSpec) -> NDArray[np.uint8]:
     if event.minimum is None or event.maximum is None:
         raise InvalidRequest("The model's samples have no bounds, so there is no uint8 form of them.", field="output")
     scale = np.float32(255 / (event.maximum - event.minimum))
-    scaled = (samples.astype(np.float32, copy=False) - np.float32(event.minimum)) * scale
+    scaled: NDArray[np.float32] = (samples.astype(np.float32, copy=False) - np.float32(event.minimum)) * scale
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 

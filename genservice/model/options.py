@@ -1,6 +1,7 @@
 """Options of a request: scalars, declared as a pydantic model and checked before anything is queued."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 import pydantic
@@ -77,7 +78,7 @@ def parse_options(options: type[Options], values: Mapping[str, OptionScalar], la
                 f"The model has no option {name!r}.{suggestion(name, options.model_fields)}", field=f"options.{name}"
             )
     for name, value in values.items():
-        if isinstance(value, float) and abs(value) > _MOST_FLOAT32:
+        if isinstance(value, float) and isfinite(value) and abs(value) > _MOST_FLOAT32:
             raise OutOfRange(
                 f"`options.{name}` is at most {_MOST_FLOAT32:.3g}; got {value:g}.", field=f"options.{name}"
             )

@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -137,14 +139,20 @@ class Server:
         await self._stop_listeners(0)
         await self._closing.aclose()
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, listening: Callable[[Bound], object] | None = None) -> None:
         """Serves until told to stop, then drains.
 
         Args:
             stop: Is set when the server should end. Cancelling this call ends it at once.
+            listening: Is called with the addresses once it listens.
+
+        Raises:
+            SettingsError: An address or a certificate cannot be used.
         """
-        await self.start()
+        bound = await self.start()
         try:
+            if listening is not None:
+                listening(bound)
             await stop.wait()
             await self.drain()
         finally:
@@ -183,15 +191,15 @@ class Server:
         await asyncio.gather(*(listener.server.stop(grace_s) for listener in listeners))
 
 
-async def serve_until_signalled(server: Server) -> None:
-    """Serves until SIGTERM or SIGINT, then drains; a second signal ends at once.
+async def until_signalled(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Runs until SIGTERM or SIGINT, then lets it end in good order; a second signal ends it at once.
 
     Args:
-        server: Not yet started.
+        run: Runs until the event that it is given is set, as `Server.run` does.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    serving = asyncio.create_task(server.run(stop))
+    serving = asyncio.create_task(run(stop))
 
     def signalled() -> None:
         if stop.is_set():

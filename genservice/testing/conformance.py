@@ -1,5 +1,6 @@
 """The suite that a family passes by subclassing one test class."""
 
+import math
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -189,5 +190,11 @@ def _values_beyond(schema: Mapping[str, Any], labels: Sequence[str]) -> list[Opt
     """
     if schema.get("anyOf") == LABEL_SCHEMA["anyOf"]:
         return [ANY_LABEL - 1, len(labels), "-".join(["no", "such", *labels])]
-    steps = {"minimum": -1, "exclusiveMinimum": 0, "exclusiveMaximum": 0, "maximum": 1}
-    return [schema[bound] + step for bound, step in steps.items() if bound in schema]
+    values: list[OptionScalar] = [
+        schema[bound] for bound in ("exclusiveMinimum", "exclusiveMaximum") if bound in schema
+    ]
+    for bound, step in (("minimum", -1), ("maximum", 1)):
+        if bound in schema:
+            end = schema[bound]
+            values.append(math.nextafter(end, step * math.inf) if isinstance(end, float) else end + step)
+    return values

@@ -1,66 +1,114 @@
 """A real server process with the models that ship, and a proxy that cuts connections."""
 
+import math
 import re
 import socket
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack, suppress
+import time
+import urllib.request
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+MODELS = frozenset({"fashion-gan", "fashion-cnn", "fashion-logistic"})
+LIMIT_S = 60
+POLL_S = 0.05
+
+DATA, HEADERS = 0, 1
+"""Types of HTTP/2 frames (RFC 9113, section 6); those of other types, such as PING, belong to no call."""
+END_STREAM = 1
+FRAME_HEAD_BYTES = 9
+BEFORE_STATUS = object()
+"""A limit of `CuttingProxy`: all of a call but its trailers, which have the status."""
 
 
 @dataclass
 class ServerProcess:
     process: subprocess.Popen
-    address: str
+    address: str = ""
+    http: str = ""
     log: list[str] = field(default_factory=list)
 
     @property
     def resident_bytes(self):
         return psutil.Process(self.process.pid).memory_info().rss
 
+    def metric(self, name, **labels):
+        """The value of a metric, summed over the series that have the labels."""
+        with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=LIMIT_S) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+            found = [sample for family in families for sample in family.samples if sample.name == name]
+        return sum(sample.value for sample in found if labels.items() <= sample.labels.items())
 
-@pytest.fixture(scope="session")
-def server():
+    def wait_for(self, condition):
+        """Waits until a condition on what the server shows is true."""
+        end = time.monotonic() + LIMIT_S
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(POLL_S)
+
+
+@contextmanager
+def serving():
     """`genservice serve` with no arguments but free ports, once its models are ready."""
     command = [sys.executable, "-m", "genservice", "serve", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    running = ServerProcess(process, "")
+    running = ServerProcess(process)
     ready = set()
     for line in process.stderr:
         running.log.append(line)
-        if listening := re.search(r"grpc=(\S+)", line):
-            running.address = listening[1]
+        if listening := re.search(r"grpc=(\S+) http=(\S+)", line):
+            running.address, running.http = listening.groups()
         if "state=READY" in line:
             ready.add(re.search(r"model=(\S+)", line)[1])
-        if ready >= {"fashion-gan", "fashion-cnn", "fashion-logistic"}:
+        if ready >= MODELS:
             break
     else:
         pytest.fail("the server ended:\n" + "".join(running.log))
     drain = threading.Thread(target=lambda: running.log.extend(process.stderr), daemon=True)
     drain.start()
-    yield running
-    process.terminate()
-    assert process.wait(timeout=60) == 0
-    drain.join(timeout=10)
-    process.stderr.close()
+    try:
+        yield running
+    finally:
+        process.terminate()
+        assert process.wait(timeout=LIMIT_S) == 0
+        drain.join(timeout=10)
+        process.stderr.close()
+
+
+@pytest.fixture(scope="session")
+def server():
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def another_server():
+    """Starts a further server process: `with another_server() as running`."""
+    return serving
 
 
 class CuttingProxy:
-    """Forwards connections to a server, and cuts each after a number of bytes from the server.
+    """Forwards connections to a server, and cuts each after a number of bytes of calls from the server.
+
+    What counts are the payloads of frames with headers, messages and trailers: unlike the bytes of a connection, whose
+    pings depend on time, they are the same in each run of the same calls.
 
     Args:
         target: `host:port` of the server.
-        limits: Bytes after which each connection is cut, in the order of the connections; later ones are left whole.
+        limits: After how many bytes each connection is cut, in the order of the connections, or `BEFORE_STATUS`; later
+            ones are left whole.
     """
 
     def __init__(self, target, limits=()):
         host, port = target.rsplit(":", 1)
         self.cuts = 0
-        self.passed_bytes = 0
+        self.call_bytes = 0
         self._target = (host, int(port))
         self._limits = list(limits)
         self._open = ExitStack()
@@ -95,26 +143,38 @@ class CuttingProxy:
             server = socket.create_connection(self._target)
             for end in (client, server):
                 self._open.callback(self._close, end)
-            self._start(self._forward, client, server, None)
-            self._start(self._forward, server, client, limit)
+            self._start(self._forward, client, server, self._pass_requests)
+            self._start(self._forward, server, client, lambda *ends, limit=limit: self._pass_responses(*ends, limit))
 
-    def _forward(self, source, sink, limit):
-        passed = 0
-        try:
-            while limit is None or passed < limit:
-                data = source.recv(65536 if limit is None else min(65536, limit - passed))
-                if not data:
-                    break
-                sink.sendall(data)
-                passed += len(data)
-                if source.getpeername() == self._target:
-                    self.passed_bytes += len(data)
-            else:
-                self.cuts += 1
-        except OSError:
-            pass  # the other direction closed both ends
+    def _forward(self, source, sink, forward):
+        # OSError: the other direction closed both ends.
+        with suppress(OSError):
+            forward(source, sink)
         self._close(source)
         self._close(sink)
+
+    @staticmethod
+    def _pass_requests(client, server):
+        while data := client.recv(65536):
+            server.sendall(data)
+
+    def _pass_responses(self, server, client, limit):
+        left = math.inf if limit in (None, BEFORE_STATUS) else limit
+        with server.makefile("rb") as frames:
+            while left > 0:
+                head = frames.read(FRAME_HEAD_BYTES)
+                if len(head) < FRAME_HEAD_BYTES:
+                    return
+                kind, flags = head[3], head[4]
+                if limit is BEFORE_STATUS and kind == HEADERS and flags & END_STREAM:
+                    break
+                payload = frames.read(int.from_bytes(head[:3]))
+                if kind in (DATA, HEADERS):
+                    payload = payload[: min(len(payload), left)]
+                    left -= len(payload)
+                    self.call_bytes += len(payload)
+                client.sendall(head + payload)
+        self.cuts += 1
 
     @staticmethod
     def _close(end):
@@ -127,3 +187,9 @@ class CuttingProxy:
 def cutting_proxy(server):
     """Makes a proxy in front of the server."""
     return lambda limits=(): CuttingProxy(server.address, limits)
+
+
+@pytest.fixture
+def before_status():
+    """The limit of a proxy that lets all of a call pass but its status."""
+    return BEFORE_STATUS

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from genservice_client import Client, ModelState
+from genservice.store.manifest import Manifest
+from genservice.store.store import ModelStore
+from genservice_client import Client, ModelState, RetryPolicy, UnavailableError
 
 TOYS = Path(__file__).parents[1] / "unit" / "cli" / "toys"
 LIMIT_S = 60
@@ -80,8 +83,35 @@ def test_a_server_serves_a_plugins_model_and_ends_in_good_order_on_sigterm(store
         process.send_signal(signal.SIGTERM)
         output = process.stderr.read()
         assert process.wait(LIMIT_S) == 0
-        assert '"event": "drained"' in output
+        assert json.loads(output.splitlines()[-1])["event"] == "drained"
         assert "Traceback" not in output
+
+
+def test_a_call_that_hangs_does_not_keep_a_server_from_ending(tmp_path: Path) -> None:
+    def build(directory: Path) -> Manifest:
+        np.save(directory / "patterns.npy", np.zeros((3, 8, 6, 1)))
+        return Manifest(family="toy-hanging", plugin="genservice-toys", plugin_version="1.0")
+
+    ModelStore([tmp_path / "store"]).publish("toy-hanging", build)
+    ports = ("--listen", "127.0.0.1:0", "--http-listen", "")
+    hang = tmp_path / "hang"
+    settings = {"GENSERVICE_SERVER__DRAIN_LIMIT_S": "1", "TOY_HANG": str(hang)}
+    with serving("--store", tmp_path / "store", *ports, **settings) as (process, addresses):
+        with Client(addresses["grpc"], retry=RetryPolicy(max_attempts=1)) as client, ThreadPoolExecutor(1) as threads:
+            ready(client, "toy-hanging")
+            hang.touch()
+            drawing = threads.submit(client.sample("toy-hanging", 1, seed=1).all)
+            assert any("a call hangs" in line for line in process.stderr)
+            process.send_signal(signal.SIGTERM)
+            # The drain's limit, the listeners' and the threads' are 1, 2 and 1 seconds; the model would take for ever.
+            assert process.wait(20) == 0
+            output = process.stderr.read()
+            with pytest.raises(UnavailableError, match="shutting down"):
+                drawing.result(LIMIT_S)
+        drained, ended = (json.loads(line) for line in output.splitlines()[-2:])
+        assert drained["event"] == "drained"
+        assert (ended["event"], ended["level"]) == ("ended although calls hang", "warning")
+        assert all(name.startswith("model") for name in ended["threads"])
 
 
 def test_settings_come_from_the_environment_and_a_file(store: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "write-a-plugin.md"
+ADDRESS = "127.0.0.1:8500"
+"""Where the page's server listens; here it is given another port."""
 BLOCK = re.compile(r"^```(python|toml|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -28,15 +31,22 @@ def fresh(tmp_path_factory):
     settings = {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "TF_CPP_MIN_LOG_LEVEL": "3"}
     # Nothing is fetched: what the page's packages need is here already.
     pip = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_FIND_LINKS": ""}
-    return folder, {**os.environ, **settings, **pip, "PYTHONPATH": "", "PIP_CONFIG_FILE": os.devnull}
+    ports = {"GENSERVICE_SERVER__HTTP_LISTEN": "127.0.0.1:0"}
+    return folder, {**os.environ, **settings, **pip, **ports, "PYTHONPATH": "", "PIP_CONFIG_FILE": os.devnull}
 
 
 def test_the_page_leads_from_an_empty_folder_to_a_served_model(fresh):
     folder, environment = fresh
     server = None
     printed = ""
+    page = PAGE.read_text()
+    assert page.count(ADDRESS) == 2
+    address = free_address()
+    page = page.replace(ADDRESS, address)
+    # The commands that name no server ask the one at that address, which is their default.
+    environment = {**environment, "GENSERVICE_TARGET": address}
     try:
-        for language, block in BLOCK.findall(PAGE.read_text()):
+        for language, block in BLOCK.findall(page):
             if language != "bash":
                 path = folder / block.split("\n", 1)[0].removeprefix("# ")
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +72,12 @@ def test_the_page_leads_from_an_empty_folder_to_a_served_model(fresh):
     assert "mean [2. 1.]" in printed
     assert "named ['east', 'east', 'east']" in printed
     assert (folder / "points.npz").exists()
+
+
+def free_address():
+    """An address whose port was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def _as_module(command):

@@ -218,13 +218,18 @@ def store(tmp_path):
     return store
 
 
-def publish_version(store, name, family, **serving):
-    return store.publish(
-        name,
-        lambda directory: Manifest(
-            family=family, plugin="toys", plugin_version="1.0", serving=Serving(**{"max_batch_rows": 8, **serving})
-        ),
-    )
+def publish_version(store, name, family, *, files=None, plugin_version="1.0", **serving):
+    def build(directory):
+        for file, content in (files or {}).items():
+            (directory / file).write_bytes(content)
+        return Manifest(
+            family=family,
+            plugin="toys",
+            plugin_version=plugin_version,
+            serving=Serving(**{"max_batch_rows": 8, **serving}),
+        )
+
+    return store.publish(name, build)
 
 
 @pytest.fixture
@@ -276,9 +281,10 @@ class Refusal:
 
     Args:
         error: What the call raised.
+        details_of: Reads the details of a status that are of one type.
     """
 
-    def __init__(self, error):
+    def __init__(self, error, details_of):
         self.code = error.code()
         self.message = error.details()
         trailing = dict(error.trailing_metadata() or ())
@@ -289,8 +295,7 @@ class Refusal:
             "retry": error_details_pb2.RetryInfo,
         }
         for name, kind in kinds.items():
-            found = [kind.FromString(detail.value) for detail in self.status.details if detail.Is(kind.DESCRIPTOR)]
-            setattr(self, name, found[0] if found else None)
+            setattr(self, name, next(iter(details_of(self.status, kind)), None))
 
     @property
     def field(self):
@@ -301,15 +306,15 @@ async def read_all(call):
     return [message async for message in call]
 
 
-async def refusal_of(call):
-    """Waits for a call that is refused, unary or a stream."""
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await (read_all(call) if hasattr(call, "__aiter__") else call)
-    return Refusal(raised.value)
-
-
 @pytest.fixture
-def refused():
+def refused(details_of):
+    """Waits for a call that is refused, unary or a stream."""
+
+    async def refusal_of(call):
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await (read_all(call) if hasattr(call, "__aiter__") else call)
+        return Refusal(raised.value, details_of)
+
     return refusal_of
 
 

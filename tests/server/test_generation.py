@@ -18,6 +18,7 @@ from genservice.v1.generation_pb2 import (
     SampleRequest,
     ScoreRequest,
 )
+from genservice.v1.generation_pb2_grpc import GenerationServiceStub
 from genservice.v1.types_pb2 import Condition, OptionValue, StringRows
 
 TOY = "models/toy"
@@ -142,17 +143,22 @@ async def test_a_client_that_leaves_before_the_first_chunk_cancels_its_rows(runn
     await running.told.until(lambda: ("gated", "sample", "cancelled") in running.told.outcomes)
 
 
-async def test_a_stream_that_nobody_reads_holds_a_few_chunks(running):
-    rows = 4096
-    call = running.generation.Sample(SampleRequest(model=TOY, sample_count=1 << 30, chunk_rows=rows))
-    assert (await call.read()).HasField("header")
-    admitted = running.value("genservice_batch_rows_sum", model="toy", version=1, verb="sample")
-    # A second client's stream is served to its end meanwhile, again and again.
-    for _ in range(20):
-        await (await _finished(running)).code()
-    drawn = running.value("genservice_batch_rows_sum", model="toy", version=1, verb="sample") - (admitted or 0)
-    assert drawn < 64 * rows
-    call.cancel()
+async def test_a_stream_that_nobody_reads_holds_a_few_chunks(serve, store, publish, read_all):
+    rows = 16384
+    publish(store, "large", "toy", max_batch_rows=rows, batch_sizes=[1, rows], max_queue_rows=8 * rows)
+    # The client's window stays below the size of one chunk, and so does not count.
+    window = [("grpc.http2.bdp_probe", 0)]
+    async with serve() as running, grpc.aio.insecure_channel(running.server.address, window) as channel:
+        request = SampleRequest(model="models/large", sample_count=1 << 30, chunk_rows=rows)
+        unread = GenerationServiceStub(channel).Sample(request)
+        assert (await unread.read()).HasField("header")
+        # Other streams are served to their ends meanwhile: in that time a reader would get a hundred chunks.
+        for _ in range(100):
+            await read_all(running.generation.Sample(SampleRequest(model="models/large", sample_count=1)))
+        labels = {"model": "large", "version": 1, "verb": "sample"}
+        drawn_rows = running.value("genservice_batch_rows_sum", **labels)
+        assert rows <= drawn_rows < 4 * rows
+        unread.cancel()
 
 
 async def _finished(running):

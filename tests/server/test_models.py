@@ -4,10 +4,12 @@ import json
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from genservice.v1 import models_pb2, types_pb2
 from genservice.v1.admin_pb2 import LoadModelRequest, SetLabelRequest, UnloadModelRequest
 from genservice.v1.admin_pb2_grpc import ModelAdminServiceStub
+from genservice.v1.generation_pb2 import SampleRequest
 from genservice.v1.models_pb2 import GetModelRequest, ListModelsRequest, WatchModelRequest
 
 
@@ -62,6 +64,54 @@ async def test_a_failed_version_says_why(serve, store, publish):
         assert model.default_version == 1
         one = await running.models.GetModel(GetModelRequest(name=f"models/toy/versions/{number}"))
         assert [version.name for version in one.model.versions] == ["models/toy/versions/2"]
+
+
+def truncate(folder):
+    (folder / "weights").write_bytes(b"weigh")
+
+
+def alter(folder):
+    (folder / "weights").write_bytes(b"Weights")
+
+
+def leave_half_written(folder):
+    (folder / "model.toml").unlink()
+
+
+BROKEN_VERSIONS = {
+    "a truncated file": ({}, truncate, "weights has 5 bytes, and its model.toml says 7"),
+    "an altered file": ({}, alter, "weights has another SHA-256 than its model.toml says"),
+    "a half-written version": ({}, leave_half_written, "model.toml"),
+    "an unknown family": ({"family": "tog"}, None, "No plugin has the family 'tog'"),
+    "a version made by a newer plugin": (
+        {"plugin_version": "2.0"},
+        None,
+        "made by toys 2.0, and toys 1.0 is installed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("made", "breaks", "reason"), BROKEN_VERSIONS.values(), ids=BROKEN_VERSIONS)
+async def test_a_broken_version_fails_with_its_reason_and_the_server_goes_on(
+    serve, store, publish, read_all, refused, made, breaks, reason
+):
+    number = publish(store, "broken", **{"family": "toy", "files": {"weights": b"weights"}, **made})
+    if breaks is not None:
+        breaks(store.directory("broken", number))
+    with capture_logs() as logs:
+        async with serve() as running:
+            model = (await running.models.GetModel(GetModelRequest(name="models/broken"))).model
+            (version,) = model.versions
+            assert version.state == models_pb2.MODEL_STATE_FAILED
+            assert reason in version.reason
+            assert model.default_version == 0
+            refusal = await refused(running.generation.Sample(SampleRequest(model="models/broken", sample_count=1)))
+            assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "MODEL_FAILED")
+            messages = await read_all(running.generation.Sample(SampleRequest(model="models/toy", sample_count=1)))
+            assert messages[-1].HasField("summary")
+    (line,) = [entry for entry in logs if entry["event"] == "model failed"]
+    assert (line["model"], line["version"], line["log_level"]) == ("broken", number, "error")
+    assert line["reason"] == version.reason
 
 
 async def test_an_unknown_model_is_not_found_and_the_field_is_name(running, refused):

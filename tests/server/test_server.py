@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from genservice.errors import SettingsError
-from genservice.server.server import Server, serve_until_signalled
+from genservice.server.server import Server, until_signalled
 from genservice.server.settings import ServerSettings
 from genservice.v1.classification_pb2 import ClassifyRequest
 from genservice.v1.generation_pb2 import SampleRequest
@@ -107,7 +107,7 @@ class SlowToDrain:
 
 async def test_a_signal_drains_and_a_second_one_ends_at_once():
     server = SlowToDrain()
-    serving = asyncio.create_task(serve_until_signalled(server))
+    serving = asyncio.create_task(until_signalled(server.run))
     await server.started.wait()
     os.kill(os.getpid(), signal.SIGTERM)
     await server.draining.wait()
@@ -120,7 +120,7 @@ async def test_a_signal_drains_and_a_second_one_ends_at_once():
 async def test_one_signal_ends_a_server_in_good_order(running):
     server = Server(running.engine, ServerSettings(listen="127.0.0.1:0", http_listen=""))
     with capture_logs() as logs:
-        serving = asyncio.create_task(serve_until_signalled(server))
+        serving = asyncio.create_task(until_signalled(server.run))
         asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
         await serving
     assert [entry["event"] for entry in logs if entry.get("component") == "genservice.server"] == [
@@ -132,9 +132,7 @@ async def test_one_signal_ends_a_server_in_good_order(running):
 
 async def test_a_server_that_cannot_start_says_so_through_the_signal_helper(running):
     with pytest.raises(SettingsError):
-        await serve_until_signalled(
-            Server(running.engine, ServerSettings(listen=running.server.address, http_listen=""))
-        )
+        await until_signalled(Server(running.engine, ServerSettings(listen=running.server.address, http_listen="")).run)
 
 
 async def test_the_pages(serve, gate):

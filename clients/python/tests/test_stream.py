@@ -221,6 +221,59 @@ async def test_other_numerics_everywhere_are_an_error_in_the_end(side, running, 
         await side.collect(client.sample("digits", 10))
 
 
+LEFT_BEHIND = {
+    "not there": ({"code": grpc.StatusCode.NOT_FOUND, "reason": "NOT_FOUND"}, gc_client.NotFoundError),
+    "another content": (
+        {"code": grpc.StatusCode.FAILED_PRECONDITION, "reason": "CONTENT_CHANGED"},
+        gc_client.FailedPreconditionError,
+    ),
+    "failed": (
+        {"code": grpc.StatusCode.FAILED_PRECONDITION, "reason": "MODEL_FAILED"},
+        gc_client.FailedPreconditionError,
+    ),
+    "loading": ({"code": UNAVAILABLE, "reason": "MODEL_NOT_READY"}, gc_client.UnavailableError),
+}
+
+
+@pytest.mark.parametrize(("cut_arguments", "_"), LEFT_BEHIND.values(), ids=LEFT_BEHIND)
+async def test_a_replica_without_the_version_is_left_for_another_one(side, client, service, cut, cut_arguments, _):
+    service.streams.extend([["header", (0, 4), cut()], [cut(**cut_arguments)], [cut(**cut_arguments)]])
+    stream = client.sample("digits", 10)
+    assert indexes(await side.collect(stream)) == list(range(10))
+    assert asked(service) == [(0, 10), (4, 6), (4, 6), (4, 6)]
+    assert stream.summary.resume_count == 3
+
+
+@pytest.mark.parametrize(("cut_arguments", "error_class"), LEFT_BEHIND.values(), ids=LEFT_BEHIND)
+async def test_a_version_that_no_replica_has_is_an_error_in_the_end(
+    side, running, service, cut, cut_arguments, error_class
+):
+    client = side.client(running.target, retry=gc_client.RetryPolicy(max_attempts=3))
+    service.streams.append(["header", (0, 4), cut()])
+    service.streams.extend([[cut(**cut_arguments)]] * 5)
+    with pytest.raises(error_class) as caught:
+        await side.collect(client.sample("digits", 10))
+    assert caught.value.reason == cut_arguments["reason"]
+    # The cut after progress and two that made none.
+    assert len(service.requests["Sample"]) == 3
+
+
+@pytest.mark.parametrize("reason", ["", "STORE_ERROR"])
+async def test_other_failed_preconditions_end_a_stream_that_went_on(side, client, service, cut, reason):
+    service.streams.extend([["header", (0, 4), cut()], [cut(grpc.StatusCode.FAILED_PRECONDITION, reason=reason)]])
+    with pytest.raises(gc_client.FailedPreconditionError):
+        await side.collect(client.sample("digits", 10))
+    assert len(service.requests["Sample"]) == 2
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION])
+async def test_a_first_request_is_not_repeated_where_the_version_is_missing(side, client, service, cut, code):
+    service.streams.append([cut(code, reason="MODEL_FAILED")])
+    with pytest.raises((gc_client.NotFoundError, gc_client.FailedPreconditionError)):
+        await side.collect(client.sample("digits", 10))
+    assert len(service.requests["Sample"]) == 1
+
+
 async def test_same_draws_may_come_from_other_numerics(side, client, service, cut):
     def header(numerics):
         kind = types_pb2.DETERMINISM_SAME_DRAWS

@@ -1,6 +1,5 @@
 import asyncio
 import socket
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -65,10 +64,11 @@ def test_a_server_in_the_background_that_cannot_listen_says_so(toy_store: Path, 
 
 async def test_a_service_that_is_told_to_stop_before_it_began_ends(toy_store: Path) -> None:
     settings = read_settings({"store": [toy_store], "server": {"listen": "127.0.0.1:0", "http_listen": ""}})
-    stop, address = asyncio.Event(), Future()
+    stop, heard = asyncio.Event(), []
     stop.set()
-    await Service.of(settings, PluginHost.discover()).run_until(stop, address)
-    assert address.result().startswith("127.0.0.1:")
+    await Service.of(settings, PluginHost.discover()).run(stop, heard.append)
+    (bound,) = heard
+    assert str(bound.grpc).startswith("127.0.0.1:")
 
 
 def test_the_reason_of_the_end_is_left_where_kubernetes_looks(

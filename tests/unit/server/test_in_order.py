@@ -1,6 +1,7 @@
 """Requests answered several at a time, in order."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -57,6 +58,24 @@ async def test_an_error_comes_after_the_answers_before_it_and_ends_the_rest():
     with pytest.raises(ValueError, match="two"):
         await anext(answers)
     assert ended == [0, 1, 3, 4]
+
+
+async def test_errors_behind_the_first_are_not_left_for_the_garbage_collector_to_report(caplog):
+    last_failed = asyncio.Event()
+
+    async def answer(request):
+        if request == 4:
+            last_failed.set()
+        elif not request:
+            await last_failed.wait()
+        raise ValueError(str(request))
+
+    answers = answers_in_order(stream(range(5)), answer, most=8)
+    with pytest.raises(ValueError, match="0"):
+        await anext(answers)
+    del answers
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_an_error_of_the_stream_of_requests_is_told():

@@ -28,22 +28,23 @@ def test_a_class_that_somebody_derives_has_the_code_of_its_base():
     assert code_of(Special("x")) is grpc.StatusCode.OUT_OF_RANGE
 
 
-def details(error, kind):
-    return [kind.FromString(any_.value) for any_ in status_of(error).details if any_.Is(kind.DESCRIPTOR)]
+@pytest.fixture
+def details(details_of):
+    return lambda error, kind: details_of(status_of(error), kind)
 
 
-def test_an_error_has_its_reason_and_its_facts():
+def test_an_error_has_its_reason_and_its_facts(details):
     (info,) = details(errors.NotFound("no", metadata={"a": "b"}), error_details_pb2.ErrorInfo)
     assert (info.reason, info.domain, dict(info.metadata)) == ("NOT_FOUND", "genservice", {"a": "b"})
 
 
-def test_a_field_is_a_violation():
+def test_a_field_is_a_violation(details):
     (bad,) = details(errors.InvalidRequest("no", field="options.x"), error_details_pb2.BadRequest)
     assert (bad.field_violations[0].field, bad.field_violations[0].description) == ("options.x", "no")
     assert not details(errors.InvalidRequest("no"), error_details_pb2.BadRequest)
 
 
-def test_a_time_to_come_back_is_told():
+def test_a_time_to_come_back_is_told(details):
     (retry,) = details(errors.QueueFull("full", retry_after_s=0.25), error_details_pb2.RetryInfo)
     assert retry.retry_delay.ToMilliseconds() == 250
     assert not details(errors.QueueFull("full"), error_details_pb2.RetryInfo)

@@ -13,7 +13,7 @@ pytest_plugins = ["pytester"]
 SUITE = """
 from pathlib import Path
 from genservice.testing import ModelConformance
-from rings import Collapsed, Constant, MeanPlusNoise, Rings, rings
+from rings import *
 
 class TestModel(ModelConformance):
     family = {family}
@@ -25,8 +25,10 @@ class TestModel(ModelConformance):
 """
 
 RINGS = """
+from typing import Annotated, Any
 import numpy as np
-from genservice import Generator, TensorSpec
+from pydantic import Field, WithJsonSchema
+from genservice import ANY_LABEL, Generator, Label, Options, TensorSpec
 
 GRID = np.linspace(-1, 1, 12)
 
@@ -48,6 +50,31 @@ class Rings(Generator):
 
     def sample(self, noise, options, conditions):
         return draw(*(noise.uniform("place", (3,)).T - 0.5))
+
+class BoundedOptions(Options):
+    label: Label = Field(ANY_LABEL, description="What to draw.")
+    closed: float = Field(1.0, ge=0.5, le=2, description="A scale.")
+    open: float = Field(1.0, gt=0, lt=10, description="A scale.")
+    steps: int = Field(1, gt=0, lt=9, description="A count.")
+
+class Bounded(Rings):
+    labels = ("small", "large")
+    Options = BoundedOptions
+
+class LooselyAbove(Rings):
+    class Options(Options):
+        scale: Annotated[float, WithJsonSchema({"type": "number", "exclusiveMinimum": 0})] = Field(1.0, description="x")
+
+class LooselyBelow(Rings):
+    class Options(Options):
+        scale: Annotated[float, WithJsonSchema({"type": "number", "exclusiveMaximum": 9})] = Field(1.0, description="x")
+
+LABEL = WithJsonSchema({"anyOf": [{"type": "integer", "minimum": ANY_LABEL}, {"type": "string"}]})
+
+class AnyNumber(Rings):
+    labels = ("small", "large")
+    class Options(Options):
+        label: Annotated[int, LABEL] = Field(ANY_LABEL, description="What to draw.")
 
 class Constant(Rings):
     def sample(self, noise, options, conditions):
@@ -87,6 +114,19 @@ def test_a_good_generator_passes(suite):
     assert "failed" not in outcomes
     assert "errors" not in outcomes
     assert outcomes["passed"] >= 9
+
+
+def test_a_family_whose_options_keep_their_bounds_passes(suite):
+    outcomes = suite("Bounded").parseoutcomes()
+    assert "failed" not in outcomes
+    assert "errors" not in outcomes
+
+
+@pytest.mark.parametrize("family", ["LooselyAbove", "LooselyBelow", "AnyNumber"])
+def test_a_family_whose_options_take_what_they_exclude_fails(suite, family):
+    result = suite(family)
+    assert result.parseoutcomes()["failed"] == 1
+    result.stdout.fnmatch_lines(["FAILED*test_an_option_beyond_its_bounds_is_refused*"])
 
 
 def test_a_constant_is_not_even_ready(suite):

@@ -1,12 +1,12 @@
 """Changing what is served, on the admin listener."""
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self, Unpack
+from typing import Unpack
 
 from genservice.v1 import admin_pb2
 from genservice_client.async_transport import AsyncTransport
 from genservice_client.calls import Calls
+from genservice_client.closing import AsyncClosing, Closing
 from genservice_client.endpoint import Endpoint, Settings
 from genservice_client.models import ModelInfo, VersionInfo
 from genservice_client.names import resource_name
@@ -38,7 +38,7 @@ class AdminVerbs(Calls):
         return ModelInfo.from_message(response.model)
 
 
-class AsyncAdminClient(AdminVerbs):
+class AsyncAdminClient(AdminVerbs, AsyncClosing):
     """Changes what is served, with asyncio. `AdminClient` says what the methods do.
 
     Args:
@@ -49,20 +49,8 @@ class AsyncAdminClient(AdminVerbs):
     def __init__(self, target: str | Sequence[str], **settings: Unpack[Settings]) -> None:
         super().__init__(AsyncTransport(Endpoint(target, **settings)))
 
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._transport.close()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-
-class AdminClient:
+class AdminClient(Closing):
     """Changes what is served. Models are named as for `Client`.
 
     Args:
@@ -96,15 +84,3 @@ class AdminClient:
             timeout_s: Seconds for the call. None: the client's setting.
         """
         return run(self._verbs.set_label(name, version, timeout_s=timeout_s))
-
-    def close(self) -> None:
-        """Closes the connections."""
-        run(self._transport.close())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

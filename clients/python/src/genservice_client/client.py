@@ -1,14 +1,14 @@
 """The clients."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Self, Unpack
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from genservice_client.async_transport import AsyncTransport
 from genservice_client.classification import Classification, Score
+from genservice_client.closing import AsyncClosing, Closing
 from genservice_client.endpoint import Endpoint, Settings
 from genservice_client.models import ModelInfo
 from genservice_client.options import OptionScalar
@@ -20,7 +20,7 @@ from genservice_client.transport import run, run_each
 from genservice_client.verbs import Options, Verbs
 
 
-class AsyncClient(Verbs):
+class AsyncClient(Verbs, AsyncClosing):
     """Asks a service, with asyncio. `Client` says what the methods do; each is to be awaited, or iterated over.
 
     The client belongs to the event loop that runs when it is first used.
@@ -33,20 +33,8 @@ class AsyncClient(Verbs):
     def __init__(self, target: str | Sequence[str], **settings: Unpack[Settings]) -> None:
         super().__init__(AsyncTransport(Endpoint(target, **settings)))
 
-    async def close(self) -> None:
-        """Ends all calls and closes the connections."""
-        await self._transport.close()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-
-class Client:
+class Client(Closing):
     """Asks a service. Threads may share a client; each stream is for one of them.
 
     A model is named `fashion-gan` (the default version), `fashion-gan@3` (version 3), `fashion-gan:stable` (where the
@@ -233,17 +221,14 @@ class Client:
         return run(self._verbs.model(name, timeout_s=timeout_s))
 
     def watch_model(self, name: str, *, timeout_s: float | None = None) -> Iterator[ModelInfo]:
-        """Gives a model now and whenever it changes, until the iteration is left or `timeout_s` is over."""
+        """Gives a model now and whenever it changes, until the iteration is left.
+
+        Args:
+            name: The model.
+            timeout_s: Seconds for the whole watch, reconnections included; None: no end, whatever the client's own.
+
+        Raises:
+            DeadlineExceededError: The time is over; while the iteration goes on, not at the call.
+            GenserviceClientError: The watch cannot go on.
+        """
         return run_each(self._verbs.watch_model(name, timeout_s=timeout_s))
-
-    def close(self) -> None:
-        """Ends all calls and closes the connections."""
-        run(self._transport.close())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

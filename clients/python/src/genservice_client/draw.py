@@ -35,6 +35,7 @@ class Draw:
         self._waiting: list[SampleChunk] = []
         self._asked = (self._next_index, self._end)
         self._stream_has_header = False
+        self._pinned = False
 
     @property
     def sample_count(self) -> int:
@@ -56,6 +57,11 @@ class Draw:
         """Whether all samples of the last request have come, its summary or not."""
         return not self._received.missing(*self._asked)
 
+    @property
+    def request_pinned(self) -> bool:
+        """Whether the last request asked for the version and the content of an earlier stream."""
+        return self._pinned
+
     def next_request(self) -> generation_pb2.SampleRequest:
         """Asks for the first samples that are missing; there are some."""
         start, end = self._received.missing(self._template.first_index, self._end)[0]
@@ -64,6 +70,7 @@ class Draw:
         request = generation_pb2.SampleRequest()
         request.CopyFrom(self._template)
         request.first_index, request.sample_count = start, end - start
+        self._pinned = self.header is not None
         if self.header is not None:
             request.model, request.content_hash = self.header.model, self.header.content_hash
         first = self._template.first_index

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genservice_client.extras import require
 from genservice_client.tensors import Array, TensorSpec
@@ -45,6 +46,7 @@ def images_from_array(array: Array, spec: TensorSpec) -> "list[Image]":
 def _scaled(array: Array, spec: TensorSpec) -> Array:
     if spec.minimum is None or spec.maximum is None:
         raise ValueError("the model does not say in which range its samples lie, so they cannot become pictures")
-    scaled = 255.0 * (array.astype(np.float64) - spec.minimum) / (spec.maximum - spec.minimum)
-    # As the server does for output="uint8": half to even, then clipped.
+    # As the server does for output="uint8", to the bit: in float32, half to even, then clipped.
+    scale = np.float32(255 / (spec.maximum - spec.minimum))
+    scaled: NDArray[np.float32] = (array.astype(np.float32, copy=False) - np.float32(spec.minimum)) * scale
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)

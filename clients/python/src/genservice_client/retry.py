@@ -88,14 +88,19 @@ class Backoff:
         """Forgets the failures: there was progress."""
         self._failures = 0
 
-    def after(self, error: errors.GenserviceClientError) -> float:
+    def after(self, error: errors.GenserviceClientError, *, transient: bool | None = None) -> float:
         """Gives the seconds to wait before the call is made again.
+
+        Args:
+            error: How the call failed.
+            transient: Whether another attempt may succeed; None: as `is_transient` says.
 
         Raises:
             GenserviceClientError: The error itself, where another attempt would be in vain, too many or too late.
         """
         self._failures += 1
-        if not is_transient(error) or self._failures >= self._policy.max_attempts:
+        transient = is_transient(error) if transient is None else transient
+        if not transient or self._failures >= self._policy.max_attempts:
             raise error
         asked_s = (error.retry_after_s or 0.0) if isinstance(error, errors.StatusError) else 0.0
         wait_s = asked_s + self._policy.backoff_s(self._failures, self._clock.random())

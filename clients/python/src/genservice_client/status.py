@@ -80,6 +80,21 @@ def _add_details(error: errors.StatusError, encoded_status: bytes) -> None:
             error.retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
 
 
+def is_replicas_own(error: errors.GenserviceClientError) -> bool:
+    """Says whether a request for one content of one version may succeed at another replica, whatever this one said.
+
+    A replica may lack the version, for now or for good, have another content under its number, or have failed to load
+    it.
+    """
+    match error:
+        case errors.NotFoundError():
+            return True
+        case errors.FailedPreconditionError(reason="CONTENT_CHANGED" | "MODEL_FAILED"):
+            return True
+        case _:
+            return False
+
+
 def is_transient(error: errors.GenserviceClientError) -> bool:
     """Says whether the same call may succeed when it is made again.
 

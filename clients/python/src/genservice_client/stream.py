@@ -10,6 +10,7 @@ from genservice_client.errors import CancelledError, GenserviceClientError, Prot
 from genservice_client.extras import require
 from genservice_client.retry import Backoff, Deadline
 from genservice_client.samples import SampleChunk, SampleHeader, Samples, SampleSummary
+from genservice_client.status import is_replicas_own, is_transient
 from genservice_client.transport import Call, Transport
 
 
@@ -103,7 +104,10 @@ class AsyncSampleStream:
         return Samples.joined(chunks)
 
     def cancel(self) -> None:
-        """Ends the stream, from any thread; whoever reads it gets a CancelledError. A stream that ended stays so."""
+        """Ends the stream; whoever reads it gets a CancelledError. A stream that ended stays so.
+
+        To be called on the event loop that reads the stream: from elsewhere by `loop.call_soon_threadsafe`.
+        """
         if self._summary is None:
             self._cancelled = True
             self._leave_call()
@@ -152,7 +156,7 @@ class AsyncSampleStream:
         method = self._transport.stubs.generation.Sample
         call = self._transport.stream(method, self._draw.next_request(), self._deadline.left_s())
         self._call = call
-        # Another thread may have cancelled just before: either it sees the call, or this sees the flag.
+        # A thread may have cancelled a `SampleStream` just before: either it sees the call, or this sees the flag.
         if self._cancelled:
             self._leave_call()
         return call
@@ -161,7 +165,9 @@ class AsyncSampleStream:
         if self._draw.received_count > self._received_at_failure:
             self._received_at_failure = self._draw.received_count
             self._backoff.reset()
-        wait_s = self._backoff.after(failure)
+        # The version was there when the stream began: where one replica does not have it, another one may.
+        elsewhere = self._draw.request_pinned and is_replicas_own(failure)
+        wait_s = self._backoff.after(failure, transient=elsewhere or is_transient(failure))
         self._resume_count += 1
         await self._transport.sleep(wait_s)
 

@@ -1,6 +1,8 @@
 """A plugin for tests: small pictures with as many bright lines as the number of their label, in NumPy."""
 
 import os
+import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,18 @@ class Garments(Generator):
         return {"steps": steps}
 
 
+class Hanging(Garments):
+    """Does not answer once there is the file that TOY_HANG names."""
+
+    family = "toy-hanging"
+
+    def sample(self, noise: Any, options: Any, conditions: Mapping[str, Any]) -> Any:
+        if Path(os.environ.get("TOY_HANG", "")).is_file():
+            print("a call hangs", file=sys.stderr, flush=True)
+            threading.Event().wait()
+        return super().sample(noise, options, conditions)
+
+
 class Judge(Classifier, Embedder):
     family = "toy-judge"
     traced = False
@@ -82,7 +96,7 @@ def toy_clothes(cache: Path) -> DataSet:
 
 @hookimpl
 def genservice_register_families() -> list[type]:
-    return [Garments, Judge]
+    return [Garments, *([Hanging] if "TOY_HANG" in os.environ else []), Judge]
 
 
 @hookimpl
