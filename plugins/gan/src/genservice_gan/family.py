@@ -41,9 +41,9 @@ class ClassConditionalGan(Generator):
 
     def load(self, directory: Path) -> None:
         """Builds the generator and reads its weights."""
-        from genservice_gan import networks
+        from genservice_gan.generator import Generator as Network
 
-        self._generator = networks.Generator(image_shape=self.event.shape, num_classes=len(self.labels))
+        self._generator = Network(image_shape=self.event.shape, num_classes=len(self.labels))
         load_weights(self._generator, directory / WEIGHTS)
 
     def sample(self, noise: Noise, options: Any, conditions: Mapping[str, Any]) -> Any:
@@ -58,15 +58,14 @@ class ClassConditionalGan(Generator):
 
     @classmethod
     def fit(cls, run: FitRun) -> Mapping[str, Any]:
-        """Trains the generator; settings: `steps` and `batch_size`."""
-        from genservice_gan.training import BATCH_SIZE, STEPS, train
+        """Trains the generator; the settings are the fields of `Recipe`."""
+        from genservice_gan.training import Recipe, train
 
         generator = train(
             run.data.train_inputs,
             run.data.train_labels,
             seed=run.seed,
-            steps=int(run.settings.get("steps", STEPS)),
-            batch_size=int(run.settings.get("batch_size", BATCH_SIZE)),
+            recipe=run.recipe(Recipe),
             checkpoint_dir=run.checkpoints,
             progress=run.progress,
         )
