@@ -23,19 +23,30 @@ config_option = click.option(
 seed_option = click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Seed of all the randomness.")
 
 
-class Assignment(click.ParamType[tuple[str, Scalar]]):
-    """`name=value`, as a pair. The value is read as JSON where it is a scalar of that, else as a text."""
+class Assignment(click.ParamType[tuple[str, Any]]):
+    """`name=value`, as a pair. The value is read as JSON where it is a scalar of that, else as a text.
+
+    Args:
+        lists: Whether it may be a list, such as `batch_sizes=[8,64]`.
+    """
 
     name = "name=value"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Scalar]:
+    def __init__(self, *, lists: bool = False) -> None:
+        self._kinds = (bool, int, float, str, list) if lists else (bool, int, float, str)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
         """Reads the text."""
         if isinstance(value, tuple):
             return value
         name, sign, text = value.partition("=")
         if not (name and sign):
             self.fail(f"{value!r} is not of the form name=value.", param, ctx)
-        return name, _scalar(text)
+        try:
+            read = json.loads(text)
+        except ValueError:
+            return name, text
+        return name, read if isinstance(read, self._kinds) else text
 
 
 class Bound(click.ParamType[tuple[str, float]]):
@@ -56,11 +67,3 @@ class Bound(click.ParamType[tuple[str, float]]):
 
 folder_option = click.Path(file_okay=False, path_type=Path)
 file_option = click.Path(dir_okay=False, path_type=Path)
-
-
-def _scalar(text: str) -> Scalar:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, (bool, int, float, str)) else text

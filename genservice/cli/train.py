@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @click.option("--store", type=folder_option, required=True, help="Folder of models that gets the version.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of the training.")
 @click.option("--set", "settings", type=Assignment(), multiple=True, help="The family's setting, such as steps=100.")
-@click.option("--serving", type=Assignment(), multiple=True, help="How it is served, such as max_batch_rows=64.")
+@click.option(
+    "--serving", type=Assignment(lists=True), multiple=True, help="How it is served, such as max_batch_rows=64."
+)
 @click.option("--summary", default="", help="What the model is, for its card.")
 @click.option("--limits", default="", help="What it cannot do, for its card.")
 def command(

@@ -19,13 +19,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_train_publishes_a_version_with_its_card(run, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    arguments = ("--model", "mine", "--store", store, "--set", "steps=3", "--serving", "max_batch_rows=16")
+    arguments = ("--model", "mine", "--store", store, "--set", "steps=3", "--serving", "max_batch_rows=16", "--serving", "batch_sizes=[4,16]")
     done = run("train", "toy-garments", *DATA, *arguments, "--summary", "Toys.", "--limits", "Toys.")
     assert done.exit_code == 0, done.output
     assert done.stdout == f"models/mine/versions/1 is in {store}\n"
     manifest = ModelStore([store]).verify("mine", 1)
     assert manifest.config == {"steps": 3}
     assert manifest.serving.max_batch_rows == 16
+    assert manifest.serving.batch_sizes == (4, 16)
     assert manifest.card.summary == manifest.card.limits == "Toys."
     assert manifest.card.licence == "CC0-1.0"
 
