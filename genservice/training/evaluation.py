@@ -34,8 +34,7 @@ async def evaluate_generator(
 ) -> GeneratorFigures:
     """Measures samples of a labelled generator, drawn at default options and spread evenly over the labels.
 
-    The yardstick is the distance of two disjoint random halves of real rows, each as many as there are samples. Both
-    distances are means over four choices of the real rows, since one choice alone moves them by a fifth.
+    The yardstick is the distance of two disjoint random halves of real rows, each as many as there are samples.
 
     Args:
         engine: Serves both.
@@ -82,15 +81,7 @@ async def evaluate_generator(
     embeddings = await answers(engine, judge, "embed", rows, advance)
     real_embeddings = await answers(engine, judge, "embed", real, advance)
 
-    sampled = metrics.Gaussian.fitted(embeddings)
-    choices = np.random.default_rng(seed)
-    distances, distances_real = [], []
-    for _ in range(REAL_CHOICES):
-        one, other = np.split(choices.permutation(len(real))[: 2 * len(asked)], 2)
-        here = metrics.Gaussian.fitted(real_embeddings[one])
-        distances.append(metrics.frechet_distance(sampled, here))
-        distances_real.append(metrics.frechet_distance(metrics.Gaussian.fitted(real_embeddings[other]), here))
-    distance, distance_real = float(np.mean(distances)), float(np.mean(distances_real))
+    distance, distance_real = _frechet_distances(embeddings, real_embeddings, seed)
 
     def spread(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
         here = metrics.within_label_distance(theirs, real_labels, seed=seed)
@@ -179,6 +170,22 @@ def _real_rows(data: DataSet, names: Sequence[str], least: int) -> tuple[NDArray
     if len(known) < least:
         raise DataError(f"{data.name} has {len(known)} rows, and {least} are needed: ask for fewer samples.")
     return np.asarray(data.train_inputs[known]), labels[known]
+
+
+def _frechet_distances(sampled: NDArray[Any], real: NDArray[Any], seed: int) -> tuple[float, float]:
+    """The distance of samples and as many real rows, and that of two disjoint halves of real rows of that number.
+
+    Both are means over several choices of the real rows: one choice alone moves them by a fifth.
+    """
+    choices = np.random.default_rng(seed)
+    samples = metrics.Gaussian.fitted(sampled)
+    distances = []
+    for _ in range(REAL_CHOICES):
+        one, other = np.split(choices.permutation(len(real))[: 2 * len(sampled)], 2)
+        here, there = metrics.Gaussian.fitted(real[one]), metrics.Gaussian.fitted(real[other])
+        distances.append((metrics.frechet_distance(samples, here), metrics.frechet_distance(there, here)))
+    distance, distance_real = np.mean(distances, axis=0)
+    return float(distance), float(distance_real)
 
 
 def _counter(progress: Progress, total: int) -> Advance:

@@ -133,6 +133,7 @@ async def test_a_stream_whose_client_leaves_cancels_its_rows(running, tensor, ga
     await gate.entered()
     call.cancel()
     await running.told.until(lambda: ("gated", "classify", "cancelled") in running.told.outcomes)
+    assert ("gated", "classify", "ok") not in running.told.outcomes
 
 
 async def test_a_call_that_is_answered_ended_ok(running, inputs):

@@ -5,6 +5,7 @@ import pytest
 
 from genservice.cli.settings import Settings, read_settings
 from genservice.errors import SettingsError
+from genservice.server.settings import ServerSettings
 
 
 def file_with(folder: Path, content: str) -> Path:
@@ -51,7 +52,7 @@ def test_what_kubernetes_puts_into_the_environment_is_passed_over(monkeypatch: p
     monkeypatch.setenv("GENSERVICE_PORT", "tcp://10.0.0.1:8500")
     monkeypatch.setenv("GENSERVICE_PORT_8500_TCP_ADDR", "10.0.0.1")
     monkeypatch.setenv("GENSERVICE_SERVICE_HOST", "10.0.0.1")
-    read_settings({})
+    assert read_settings({}).server == ServerSettings()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from genservice.cli.train import this_command
 from genservice.store.store import ModelStore
 
 DATA = ("--data", "toy-clothes")
+SERVING = ("--serving", "max_batch_rows=16", "--serving", "batch_sizes=[4,16]")
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +20,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_train_publishes_a_version_with_its_card(run, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    arguments = ("--model", "mine", "--store", store, "--set", "steps=3", "--serving", "max_batch_rows=16", "--serving", "batch_sizes=[4,16]")
+    arguments = ("--model", "mine", "--store", store, "--set", "steps=3", *SERVING)
     done = run("train", "toy-garments", *DATA, *arguments, "--summary", "Toys.", "--limits", "Toys.")
     assert done.exit_code == 0, done.output
     assert done.stdout == f"models/mine/versions/1 is in {store}\n"

@@ -297,6 +297,7 @@ async def test_two_may_wait_for_the_same_drain():
     await answer
     async with asyncio.timeout(5):
         await asyncio.gather(*waiters)
+    assert all(waiter.done() for waiter in waiters)
 
 
 async def test_drained_waits_for_the_last_row():

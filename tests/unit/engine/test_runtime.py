@@ -34,7 +34,7 @@ def ready(model, tmp_path, **serving):
 
 
 def test_a_good_model_is_ready(tmp_path):
-    ready(Plain, tmp_path)
+    assert ready(Plain, tmp_path).answer_row_bytes == {"sample": 16}
 
 
 def test_a_constant_generator_is_refused(tmp_path):
