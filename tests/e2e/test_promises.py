@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import grpc
 import numpy as np
@@ -77,6 +78,23 @@ def test_a_seed_gives_the_same_samples_after_a_restart(another_server, whole):
     # `whole` comes from the process of the other tests, which began before this one.
     with another_server() as restarted, Client(restarted.address) as client:
         drawn = samples(client, 1000, seed=7, label="sneaker")
+    np.testing.assert_allclose(drawn, whole, atol=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_a_stream_outlives_its_server(another_server, whole):
+    with another_server() as first, Client(first.address) as client, ExitStack() as second:
+        stream = client.sample("fashion-gan", 1000, seed=7, label="sneaker", chunk_rows=20)
+        chunks = [stream.read() for _ in range(10)]
+        first.process.kill()
+        first.process.wait()
+        restart = threading.Thread(target=lambda: second.enter_context(another_server(first.address)))
+        restart.start()
+        while (chunk := stream.read()) is not None:
+            chunks.append(chunk)
+        restart.join()
+    np.testing.assert_array_equal(np.concatenate([chunk.indexes for chunk in chunks]), np.arange(1000))
+    drawn = np.concatenate([chunk.to_numpy() for chunk in chunks])
     np.testing.assert_allclose(drawn, whole, atol=TOLERANCE)
 
 
