@@ -50,6 +50,7 @@ def _rows(model: "ModelInfo") -> list[dict[str, Any]]:
             "classes": list(version.labels),
             "content_hash": version.content_hash,
             "numerics": version.numerics,
+            "card": version.card,
         }
         for version in model.versions
     ]

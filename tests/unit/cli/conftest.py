@@ -16,7 +16,7 @@ from genservice.cli.main import main
 from genservice.cli.service import in_background
 from genservice.cli.settings import read_settings
 from genservice.plugin_host import PluginHost
-from genservice.store.manifest import Manifest
+from genservice.store.manifest import Card, Manifest
 from genservice.store.store import ModelStore
 from genservice.telemetry.logs import configure_logs
 
@@ -65,7 +65,8 @@ def toy_store(toys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
         def build(directory: Path, family: str = family) -> Manifest:
             np.save(directory / "patterns.npy", patterns())
-            return Manifest(family=family, plugin="genservice-toys", plugin_version="1.0")
+            card = Card(summary="A toy.", metrics={"accuracy": 0.5})
+            return Manifest(family=family, plugin="genservice-toys", plugin_version="1.0", card=card)
 
         store.publish(model, build)
     store.set_label("toy-gan", "stable", 1)

@@ -10,6 +10,8 @@ def test_models_lists_what_is_served(run, server: str) -> None:
     assert gan["verbs"] == ["sample"]
     assert gan["labels"] == ["stable"]
     assert gan["classes"] == ["hat", "glove", "scarf"]
+    assert "A toy." in gan["card"]
+    assert "| accuracy | 0.5 |" in gan["card"]
     assert rows["toy-cnn"]["verbs"] == ["classify", "embed"]
 
 
