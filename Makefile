@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --constraint constraints.txt
 
-.PHONY: help setup demo serve test test-all lint format proto bench clean
+.PHONY: help setup demo serve test test-all lint format proto bench bench-peers clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -46,6 +46,9 @@ proto: ## generate the stubs of protos/
 
 bench: setup ## print a JSON line for each figure
 	$(BIN)/python -m benchmarks
+
+bench-peers: setup ## install the servers that `bench` compares with, outside of this folder
+	$(BIN)/python -m benchmarks.peers
 
 clean: ## remove what was built
 	rm -rf $(VENV) .venv-proto out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,85 +1,60 @@
-"""`make bench`: prints a line of JSON for each figure."""
+"""`make bench`: prints a line of JSON for each figure. python -m benchmarks --help says what can be chosen."""
 
+import argparse
 import os
-import time
-from collections.abc import Callable
+import signal
+import sys
+import traceback
+from importlib import import_module
 from pathlib import Path
 
-from benchmarks.pairs import Figure, compare
-from benchmarks.processes import echo_server, genservice_server
-from benchmarks.unary import requests_a_second
-from genservice_client import Client
+from benchmarks.bench import Bench, Benchmark, SkipFigure
+from benchmarks.contract import GOALS
+from benchmarks.pairs import PAIRS
+
+MODULES = ("unary", "memory", "stream_bytes", "streams", "idle", "queue_scaling", "autoregressive", "scheduling")
+"""In this order, so that what is measured from outside comes before this process has TensorFlow."""
 
 
-def sample_efficiency_inline(address: str) -> Figure:
-    """Samples a second through a socket and the SDK, over the same model called in process at its best batch size."""
-    model, rows = "fashion-gan", 8192
-    in_process = _in_process(model)
+def main() -> int:
+    """Measures.
 
-    def streamed() -> float:
-        with Client(address) as client:
-            started = time.perf_counter()
-            received = sum(len(chunk.to_numpy()) for chunk in client.sample(model, rows, seed=1))
-            return received / (time.perf_counter() - started)
-
-    return compare(
-        "sample_efficiency_inline",
-        streamed,
-        lambda: in_process(rows),
-        target=0.85,
-        model=model,
-        rows=rows,
-        unit="samples/s",
-    )
-
-
-def unary_vs_floor_inline(address: str, floor: str) -> Figure:
-    """Requests a second of one row, 32 in flight, over a bare grpc.aio server that has no model."""
-    count = 4096
-    return compare(
-        "unary_vs_floor_inline",
-        lambda: requests_a_second(address, in_flight=32, count=count),
-        lambda: requests_a_second(floor, in_flight=32, count=count),
-        target=0.5,
-        model="fashion-logistic",
-        rows=count,
-        unit="requests/s",
-    )
-
-
-def _in_process(model: str) -> Callable[[int], float]:
-    """Makes a function that measures a model's own samples a second, at the fastest of its batch sizes."""
-    from genservice.engine.call import Call, Slice
-    from genservice.engine.runtime import Runtime
-    from genservice.plugin_host import PluginHost
-    from genservice.store.store import ModelStore
-
-    host = PluginHost.discover()
-    store = ModelStore(host.stores)
-    version = max(store.versions(model))
-    manifest = store.manifest(model, version)
-    runtime = Runtime(host.families[manifest.family].model(manifest.config), manifest.serving)
-    runtime.load(Path(store.directory(model, version)))
-    runtime.warm_up()
-
-    def rate(rows: int, size: int) -> float:
-        call = Call("sample", rows, runtime.model.Options(), seed=1)
-        started = time.perf_counter()
-        for start in range(0, rows, size):
-            runtime.run([Slice(call, start, min(start + size, rows))])
-        return rows / (time.perf_counter() - started)
-
-    best = max(manifest.serving.sizes[3:], key=lambda size: rate(2048, size))
-    return lambda rows: rate(rows, best)
-
-
-def main() -> None:
-    """Measures all figures."""
+    Returns:
+        1 where a benchmark failed; a figure that misses its target is none.
+    """
+    arguments = _arguments()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with genservice_server() as address, echo_server() as floor:
-        print(sample_efficiency_inline(address).line(), flush=True)
-        print(unary_vs_floor_inline(address, floor).line(), flush=True)
+    # So that the servers end, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    bench = Bench(arguments.pairs, tuple(arguments.store))
+    names, failed = set(arguments.names or GOALS), False
+    for module in MODULES:
+        benchmark: Benchmark = import_module(f"benchmarks.{module}").BENCHMARK
+        asked = names.intersection(benchmark.names)
+        if not asked:
+            continue
+        bench.say(f"measuring {', '.join(sorted(asked))}")
+        try:
+            for figure in benchmark.measure(bench, asked):
+                print(figure.line(), flush=True)
+        except SkipFigure as reason:
+            bench.say(f"skipped {', '.join(sorted(asked))}: {reason}")
+        except Exception:  # noqa: BLE001 - the other figures can be measured all the same
+            traceback.print_exc()
+            failed = True
+    return int(failed)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures what was promised.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"figures to measure: {', '.join(GOALS)}; none: all")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help=f"pairs of each; fewer than {PAIRS} are a trial")
+    parser.add_argument("--store", type=Path, action="append", default=[], help="folder of models that come first")
+    arguments = parser.parse_args()
+    if unknown := sorted(set(arguments.names) - GOALS.keys()):
+        parser.error(f"there is no figure {', '.join(unknown)}; there are {', '.join(GOALS)}")
+    return arguments
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ScoreKind,
         Scorer,
         Tagger,
+        TextGenerator,
     )
     from genservice.model.fit import DataSet, FitRun
     from genservice.model.hookspecs import hookimpl
@@ -46,6 +47,7 @@ __all__ = [
     "Static",
     "Tagger",
     "TensorSpec",
+    "TextGenerator",
     "hookimpl",
     "load_weights",
     "save_weights",

@@ -9,8 +9,12 @@
     │   └── ModelFailed           and will not be before somebody mends it
     ├── ContentChanged            the version's content is not the one asked for
     ├── QueueFull                 come back later
+    │   └── CallerLimit           the caller itself has taken its part of the room
+    ├── QueueTimeout              the rows waited too long; come back later, or go to another replica
     ├── ServerDraining            come back later, or go to another replica
     ├── DeadlineExceeded          the request's time is over
+    │   └── DeadlineTooShort      it would be, before the rows are computed
+    ├── WorkerLost                the worker that ran the rows is gone; they can run again
     ├── ModelError                the plugin's code raised; its text stays in the log
     ├── StoreError                a model store, a version or a label file is not as it should be
     │   ├── InvalidName           a name or a path is not safe
@@ -105,6 +109,18 @@ class QueueFull(GenserviceError):
     reason = "QUEUE_FULL"
 
 
+class CallerLimit(QueueFull):
+    """There is room, but not for more of this caller; `metadata` has what it holds, and its limit at this moment."""
+
+    reason = "CALLER_LIMIT"
+
+
+class QueueTimeout(GenserviceError):
+    """The rows waited for longer than a row may; none of them is computed any more."""
+
+    reason = "QUEUE_TIMEOUT"
+
+
 class ServerDraining(GenserviceError):
     """The server is shutting down and takes nothing new."""
 
@@ -115,6 +131,18 @@ class DeadlineExceeded(GenserviceError):
     """The request's deadline passed before its rows were computed."""
 
     reason = "DEADLINE_EXCEEDED"
+
+
+class DeadlineTooShort(DeadlineExceeded):
+    """By what was measured, the deadline would pass before the rows are computed; refused before they are queued."""
+
+    reason = "DEADLINE_TOO_SHORT"
+
+
+class WorkerLost(GenserviceError):
+    """The worker that ran the rows died or was killed; the rows can run again."""
+
+    reason = "WORKER_LOST"
 
 
 class ModelError(GenserviceError):

@@ -1,6 +1,7 @@
 """`genservice demo`: a server, and a client that draws samples from one model and has another name them."""
 
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import click
@@ -67,6 +68,9 @@ def _print(outcome: "Outcome") -> None:
     for call in outcome.calls:
         calls.add_row(call.name, call.family, call.kind, "yes" if call.ok else "no", f"{call.seconds:.3f}")
     console.print(calls)
+    for call in outcome.calls:
+        if call.text:
+            click.echo(f"{call.name}:\n{indent(call.text, '    ')}\n")
     click.echo(
         f"{len(outcome.drawn)} samples, {outcome.samples_per_second:.0f} a second; "
         f"{outcome.judge} agrees with {outcome.agreement:.0%}."

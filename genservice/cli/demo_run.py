@@ -12,6 +12,7 @@ from genservice.cli.connection import connected
 from genservice.cli.failures import Failure
 from genservice_client import Client, GenserviceClientError, ModelState, TensorSpec, VersionInfo
 
+TEXT_SEED = 1
 BEFORE_SETTLED = (ModelState.UNSPECIFIED, ModelState.LOADING, ModelState.WARMING)
 
 
@@ -42,6 +43,7 @@ class ModelCall:
         kind: `generator`, `classifier`, or the first verb that it has.
         ok: Whether it answered.
         seconds: How long that took.
+        text: What it answered, where that is a text.
     """
 
     name: str
@@ -49,6 +51,7 @@ class ModelCall:
     kind: str
     ok: bool
     seconds: float
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,18 +143,23 @@ def call_once(client: Client, version: VersionInfo) -> ModelCall:
     """Calls the first verb that a version has, with inputs in the middle of their range."""
     kind = {"sample": "generator", "classify": "classifier"}.get(version.verbs[0] if version.verbs else "", "")
     started = perf_counter()
+    text = ""
     try:
-        ok = _answers(client, version)
+        if version.event.dtype is None and "sample" in version.verbs:
+            (text,) = client.sample(version.name, 1, seed=TEXT_SEED).all().texts()
+            ok = bool(text)
+        else:
+            ok = _answers(client, version)
     except GenserviceClientError:
         ok = False
     name = version.name.removeprefix("models/").partition("/")[0]
-    return ModelCall(name, version.family, kind or ", ".join(version.verbs[:1]), ok, perf_counter() - started)
+    return ModelCall(name, version.family, kind or ", ".join(version.verbs[:1]), ok, perf_counter() - started, text)
 
 
 def _answers(client: Client, version: VersionInfo) -> bool:
     match version.verbs:
         case ["sample", *_]:
-            conditions = {name: _example(spec) for name, spec in version.conditions.items()}
+            conditions = {name: _example(spec) for name, spec in version.conditions.items() if not spec.optional}
             return len(client.sample(version.name, 1, conditions=conditions).all()) == 1
         case ["classify", *_]:
             return len(client.classify(version.name, _example(version.event))) == 1

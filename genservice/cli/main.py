@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from genservice.cli import classify, config, demo, evaluate, models, plugins, sample, serve, train, version
+from genservice.cli import classify, config, demo, devices, evaluate, models, plugins, sample, serve, train, version
 from genservice.cli.failures import Failure
 from genservice.errors import GenserviceError
 
@@ -32,5 +32,5 @@ def main() -> None:
     """
 
 
-for module in (serve, sample, classify, models, plugins, train, evaluate, config, demo, version):
+for module in (serve, sample, classify, models, plugins, devices, train, evaluate, config, demo, version):
     main.add_command(module.command)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from genservice.cli.settings import Settings
 from genservice.engine.engine import Engine
-from genservice.engine.worker import InlineWorker
+from genservice.engine.workers import INLINE, worker_makers
 from genservice.errors import SettingsError
 from genservice.plugin_host import PluginHost
 from genservice.server.server import Bound, Server
@@ -64,8 +64,7 @@ class Service:
         for problem in store.problems():
             log.warning("store", problem=problem)
         telemetry = Telemetry()
-        worker = InlineWorker(settings.engine)
-        engine = Engine(store, host.families, worker, settings.engine, observer=telemetry)
+        engine = Engine(store, host.families, worker_makers(settings.engine), settings.engine, observer=telemetry)
         return cls(engine, Server(engine, settings.server, metrics=telemetry))
 
     async def run(self, stop: asyncio.Event, listening: Callable[[Bound], object] | None = None) -> None:
@@ -87,10 +86,10 @@ class Service:
 
 @contextmanager
 def in_background(settings: Settings, host: PluginHost) -> Iterator[str]:
-    """Serves from a thread of this process.
+    """Serves from a thread of this process, models included.
 
     Args:
-        settings: All settings.
+        settings: All settings; those of workers are not heeded.
         host: The plugins.
 
     Yields:
@@ -99,6 +98,7 @@ def in_background(settings: Settings, host: PluginHost) -> Iterator[str]:
     Raises:
         SettingsError: A setting is wrong.
     """
+    settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"workers": (INLINE,)})})
     address: Future[str] = Future()
     stop = asyncio.Event()
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:

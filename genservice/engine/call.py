@@ -40,6 +40,8 @@ class Call:
         seed: Seed of the draws.
         first_index: Index of the first row's draw.
         output: Form of the samples.
+        preview_steps: Steps between previews of an iterative draw; 0: none.
+        text_deltas: Whether text is told as it is drawn.
     """
 
     verb: str
@@ -49,6 +51,8 @@ class Call:
     seed: int = 0
     first_index: int = 0
     output: Output = Output()
+    preview_steps: int = 0
+    text_deltas: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +79,54 @@ class Slice:
             return rows[self.start : self.stop]
         return rows * len(self) if isinstance(rows, list) else rows.repeat(len(self), axis=0)
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowDone:
+    """A row of an iterative draw has ended.
+
+    Args:
+        row: Which, counted from the call's first.
+        results: Its samples: one.
+    """
+
+    row: int
+    results: Results
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowPreview:
+    """A row as it would be if it ended now.
+
+    Args:
+        row: Which, counted from the call's first.
+        step: Steps that it has made.
+        results: Its samples: one.
+    """
+
+    row: int
+    step: int
+    results: Results
+
+
+@dataclass(frozen=True, slots=True)
+class RowText:
+    """More of a row's text.
+
+    Args:
+        row: Which, counted from the call's first.
+        token_offset: Tokens of the row before this.
+        character_offset: Characters of the row before this.
+        text: The text.
+    """
+
+    row: int
+    token_offset: int
+    character_offset: int
+    text: str
+
+
+RowEvent = RowDone | RowPreview | RowText
+"""What happens to a row of an iterative draw."""
 
 Batch = Sequence[Slice]
 """Slices of calls of one verb with equal static options."""

@@ -7,9 +7,9 @@ from enum import StrEnum
 from genservice.engine.batcher import Batcher
 from genservice.engine.observer import Observer
 from genservice.engine.verbs import verbs_of
-from genservice.engine.worker import Replica
 from genservice.errors import ModelFailed, ModelNotReady, NotFound, suggestion
 from genservice.model.base import Model
+from genservice.plugin_host import Family
 from genservice.store.manifest import Manifest, Serving
 from genservice.store.names import ModelName
 
@@ -23,9 +23,14 @@ class State(StrEnum):
     LOADING = "LOADING"
     WARMING = "WARMING"
     READY = "READY"
+    RECOVERING = "RECOVERING"  # its worker died, and another is being started; requests wait
     DRAINING = "DRAINING"
     UNLOADED = "UNLOADED"  # in the store, and not served
     FAILED = "FAILED"
+
+
+ANSWERING = (State.READY, State.RECOVERING)
+"""States in which requests are taken."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,8 +47,10 @@ class Version:
         manifest: Its `model.toml`; None where that is damaged.
         description: The model, made from the manifest's config and not loaded: what it offers.
         serving: How it is run, settings of the server included; None where the manifest is damaged.
-        replica: The model in a worker; only while it is served.
+        family: What makes its model; None where it is not installed.
         batcher: Its queue; only while it is served.
+        numerics: Fingerprint of what the bits of its results depend on; empty until it was loaded.
+        answer_row_bytes: Bytes of one row of each verb's result.
     """
 
     model: str
@@ -55,8 +62,10 @@ class Version:
     manifest: Manifest | None = None
     description: Model | None = None
     serving: Serving | None = None
-    replica: Replica | None = None
+    family: Family | None = None
     batcher: Batcher | None = None
+    numerics: str = ""
+    answer_row_bytes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> ModelName:
@@ -67,11 +76,6 @@ class Version:
     def verbs(self) -> tuple[str, ...]:
         """The verbs that it has; none where the description could not be made."""
         return verbs_of(self.description) if self.description is not None else ()
-
-    @property
-    def numerics(self) -> str:
-        """Fingerprint of what the bits of its results depend on; empty while it is not loaded."""
-        return self.replica.numerics if self.replica is not None else ""
 
 
 @dataclass(eq=False)
@@ -139,13 +143,13 @@ class Catalog:
         return lambda: self._listeners.discard(listener)
 
     def default(self, model: str) -> Version | None:
-        """The version that answers where none is named; None where it is not ready.
+        """The version that answers where none is named; None where there is none.
 
-        That is the one labelled `stable`, or, where that label is not set, the newest that is ready.
+        That is the one labelled `stable`, or, where that label is not set, the newest that is ready or recovers.
         """
         stable = self.labels(model).get(STABLE)
         candidates = self.versions(model) if stable is None else [self.find(model, stable)]
-        return next((version for version in candidates if version and version.state is State.READY), None)
+        return next((version for version in candidates if version and version.state in ANSWERING), None)
 
     def known(self, name: ModelName) -> list[Version]:
         """The versions that a name stands for: all of a model, or one.
@@ -190,7 +194,7 @@ class Catalog:
             version = self.default(name.model) or stable or newest[0]
         else:
             version = versions[0]
-        if version.state is State.READY:
+        if version.state in ANSWERING:
             return version
         if version.state is State.DRAINING and version.batcher is not None and content_hash == version.content_hash:
             return version

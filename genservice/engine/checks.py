@@ -1,15 +1,16 @@
 """What a model must show before it is ready: rows that depend on their addresses alone, and samples that are random."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genservice.engine.call import Call, Rows, Slice
-from genservice.engine.verbs import VERBS, verbs_of
+from genservice.engine.call import Call, RowDone, Rows, Slice
+from genservice.engine.slots import Slots
+from genservice.engine.verbs import VERBS, input_specs, verbs_of
 from genservice.errors import InvalidRequest, PluginError
-from genservice.model.base import Determinism, Model
+from genservice.model.base import Determinism, IterativeGenerator, Model
 from genservice.model.options import Options, OptionScalar, parse_options, static_names
 from genservice.model.specs import TensorSpec
 
@@ -18,32 +19,54 @@ if TYPE_CHECKING:
 
 SEEDS = (1, 2)
 MOST_ROWS = 8
+STEPS_BEFORE = 2
 
 
 def check(runtime: "Runtime") -> Iterator[None]:
     """Checks a warmed-up model.
 
     Yields:
-        After each verb.
+        Often, so that other work can be done in between.
 
     Raises:
         PluginError: The message says which promise is broken, and how.
     """
+    _check_bitwise(runtime)
     model = runtime.model
-    if model.determinism is Determinism.BITWISE and model.traced and not runtime.serving.jit_compile:
-        raise PluginError("The model promises BITWISE, which needs jit_compile = true.")
-    if model.determinism is Determinism.BITWISE and len(runtime.serving.sizes) != 1:
-        raise PluginError(f"The model promises BITWISE, which needs one batch size; it has {runtime.serving.sizes}.")
     for verb in verbs_of(model):
         rows = min(MOST_ROWS, runtime.serving.max_batch_rows)
         call = runtime.example(verb, rows, seed=SEEDS[0])
-        alone = _run(runtime, call)
+        alone = yield from _run(runtime, call, rows)
         if verb in ("sample", "decode"):
             _check_event(alone, model.event, verb)
         if verb == "sample":
-            _check_random(runtime, call, alone)
-        _check_places(runtime, call, alone)
+            yield from _check_random(runtime, call, alone)
+        yield from _check_places(runtime, call, alone)
         yield
+
+
+def _check_bitwise(runtime: "Runtime") -> None:
+    model, serving = runtime.model, runtime.serving
+    if model.determinism is not Determinism.BITWISE:
+        return
+    faults = {
+        "jit_compile = true": model.traced and not serving.jit_compile,
+        f"one batch size, not {len(serving.sizes)}": len(serving.sizes) != 1,
+        "the number of threads of the setting engine.intra_op_threads": not runtime.threads_pinned,
+    }
+    if missing := [need for need, fault in faults.items() if fault]:
+        raise PluginError(f"The model promises BITWISE, which needs {' and '.join(missing)}.")
+
+
+def example_inputs(model: Model, verb: str, rows: int, seed: int = 0) -> dict[str, Rows]:
+    """Inputs that a verb's specs allow, as the model gets them."""
+    inputs: dict[str, Rows] = {}
+    for name, spec in input_specs(model, verb).items():
+        values = example_rows(spec, rows, seed)
+        if isinstance(values, list) and model.tokens is not None:
+            values = np.stack([model.tokenize(text) for text in values])
+        inputs[name] = values
+    return inputs
 
 
 def example_rows(spec: TensorSpec, rows: int, seed: int = 0) -> Rows:
@@ -61,7 +84,7 @@ def other_options(model: Model) -> Options:
     """Options that differ from the defaults wherever the model allows it; static ones do not."""
     chosen: dict[str, OptionScalar] = {}
     for name, default in model.Options():
-        if name in static_names(model.Options):
+        if name in static_names(model.Options) or isinstance(default, tuple):
             continue
         schema = model.Options.model_json_schema()["properties"][name]
         bounds = [schema[bound] for bound in ("minimum", "maximum") if bound in schema]
@@ -85,9 +108,35 @@ def row_bytes(rows: NDArray[Any] | list[bytes] | list[str]) -> int:
     return max(map(len, rows)) if isinstance(rows, list) else rows.nbytes // len(rows)
 
 
-def _run(runtime: "Runtime", call: Call) -> NDArray[Any]:
-    (results,) = runtime.run([Slice(call, 0, call.row_count)])
+def _run(
+    runtime: "Runtime", call: Call, rows: int, neighbours: Call | None = None
+) -> Generator[None, None, NDArray[Any]]:
+    """Runs the first rows of a call; after neighbours, where there are any."""
+    piece = Slice(call, 0, rows)
+    if call.verb == "sample" and isinstance(runtime.model, IterativeGenerator):
+        return (yield from _draw(runtime.slots, piece, neighbours))
+    batch = [piece] if neighbours is None else [Slice(neighbours, 0, neighbours.row_count), piece]
+    results = runtime.run(batch)[-1]
+    yield
     return np.asarray(results[VERBS[call.verb].output])
+
+
+def _draw(slots: Slots, piece: Slice, neighbours: Call | None) -> Generator[None, None, NDArray[Any]]:
+    """Draws in slots; the rows join when their neighbours have made some steps, and so get other slots."""
+    if neighbours is not None:
+        slots.add(Slice(neighbours, 0, neighbours.row_count), neighbours)
+        for _ in range(STEPS_BEFORE):
+            slots.turn()
+            yield
+    slots.add(piece, piece)
+    samples: dict[int, Any] = {}
+    while len(samples) < len(piece):
+        for draw, event in slots.turn().events:
+            if draw is piece and isinstance(event, RowDone):
+                samples[event.row] = event.results["samples"]
+        yield
+    slots.clear()
+    return np.concatenate([samples[row] for row in range(piece.start, piece.stop)])
 
 
 def _check_event(samples: NDArray[Any], event: TensorSpec, verb: str) -> None:
@@ -113,31 +162,35 @@ def _check_event(samples: NDArray[Any], event: TensorSpec, verb: str) -> None:
             )
 
 
-def _check_random(runtime: "Runtime", call: Call, samples: NDArray[Any]) -> None:
-    again = _run(runtime, call)
+def _check_random(runtime: "Runtime", call: Call, samples: NDArray[Any]) -> Iterator[None]:
+    again = yield from _run(runtime, call, call.row_count)
     if not _agree(runtime, samples, again):
         raise PluginError("One seed gave two different samples: all randomness must come from the noise object.")
-    other = _run(runtime, runtime.example("sample", call.row_count, seed=SEEDS[1]))
+    other = yield from _run(runtime, runtime.example("sample", call.row_count, seed=SEEDS[1]), call.row_count)
     if np.array_equal(samples, other):
         raise PluginError("Two seeds gave the same samples: a generative model is a distribution, not a constant.")
 
 
-def _check_places(runtime: "Runtime", call: Call, alone: NDArray[Any]) -> None:
-    """Runs the same rows in the smallest batch, and after neighbours with other options, inputs and noise."""
+def _check_places(runtime: "Runtime", call: Call, alone: NDArray[Any]) -> Iterator[None]:
+    """Runs one row in the smallest batch, and all after neighbours with other options, inputs and noise."""
     room = runtime.serving.max_batch_rows - call.row_count
-    batches = [[Slice(call, 0, 1)]]
+    trials: list[tuple[int, Call | None]] = [(1, None)]
     if room > 0:
         neighbours = runtime.example(call.verb, room, other_options(runtime.model), seed=SEEDS[1])
-        batches.append([Slice(neighbours, 0, room), Slice(call, 0, call.row_count)])
-    for batch in batches:
-        results = runtime.run(batch)[-1]
-        rows = np.asarray(results[VERBS[call.verb].output])
-        if not _agree(runtime, alone[: len(rows)], rows):
-            difference = float(np.max(np.abs(alone[: len(rows)].astype(np.float64) - rows.astype(np.float64))))
+        trials.append((call.row_count, neighbours))
+    for count, beside in trials:
+        rows = yield from _run(runtime, call, count, beside)
+        if not _agree(runtime, alone[:count], rows):
             raise PluginError(
-                f"`{call.verb}` gave the same row other results at another place of a batch: they differ by "
-                f"{difference:.3g}. Rows of a batch may not depend on each other."
+                f"`{call.verb}` gave the same row other results at another place of a batch"
+                f"{_difference(alone[:count], rows)}. Rows of a batch may not depend on each other."
             )
+
+
+def _difference(left: NDArray[Any], right: NDArray[Any]) -> str:
+    if left.dtype.kind not in "fiub" or left.shape != right.shape:
+        return ""
+    return f": they differ by {float(np.max(np.abs(left.astype(np.float64) - right.astype(np.float64)))):.3g}"
 
 
 def _agree(runtime: "Runtime", left: NDArray[Any], right: NDArray[Any]) -> bool:

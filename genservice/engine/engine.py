@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from genservice.engine.admission import Admission
-from genservice.engine.call import Call, Output, Results, Rows, Slice
+from genservice.engine.call import Call, Output, Results, Rows
 from genservice.engine.catalog import Catalog, State, Version
 from genservice.engine.clock import Clock, LoopClock
+from genservice.engine.flow import Flow
 from genservice.engine.loader import Loader
 from genservice.engine.observer import Observer, SilentObserver
+from genservice.engine.seat import WorkerMaker
 from genservice.engine.settings import EngineSettings
-from genservice.engine.submission import Submission
-from genservice.engine.validation import check_draw, check_inputs, check_output, check_verb
-from genservice.engine.worker import Worker
+from genservice.engine.submission import NO_FLOW, Event, Submission
+from genservice.engine.validation import check_draw, check_inputs, check_on_the_way, check_output, check_verb
 from genservice.errors import ContentChanged, GenserviceError, ServerDraining
+from genservice.model.base import IterativeGenerator
 from genservice.model.options import OptionScalar, parse_options
 from genservice.plugin_host import Family
 from genservice.store.names import ModelName
@@ -30,27 +32,31 @@ class Draw:
     Args:
         version: What answers.
         seed: The seed in effect.
-        chunk_rows: Samples in a chunk.
+        chunk_rows: Most samples in a chunk.
+        as_ready: Whether samples may be given before others of lower index.
         submission: The rows.
     """
 
     version: Version
     seed: int
     chunk_rows: int
+    as_ready: bool
     submission: Submission
 
-    def chunks(self) -> AsyncGenerator[tuple[Slice, Results], None]:
-        """The samples in index order."""
-        return self.submission.chunks(self.chunk_rows)
+    def events(self) -> AsyncGenerator[Event, None]:
+        """The samples, and what was asked to be seen of them on their way."""
+        # Each sample of an iterative model takes long: a chunk does not wait for others.
+        whole = not isinstance(self.version.description, IterativeGenerator)
+        return self.submission.events(self.chunk_rows, as_ready=self.as_ready, whole_chunks=whole)
 
 
 class Engine:
-    """Loads versions into a worker, and batches calls for them.
+    """Loads versions into workers, and batches calls for them.
 
     Args:
         store: Where versions are.
         families: Families by name.
-        worker: Where models run.
+        workers: What makes the workers, by a name for people.
         settings: Limits.
         clock: Time.
         observer: Is told what happens.
@@ -60,7 +66,7 @@ class Engine:
         self,
         store: ModelStore,
         families: Mapping[str, Family],
-        worker: Worker,
+        workers: Mapping[str, WorkerMaker],
         settings: EngineSettings | None = None,
         *,
         clock: Clock | None = None,
@@ -70,7 +76,7 @@ class Engine:
         self._observer = observer or SilentObserver()
         self.catalog = Catalog(self._observer)
         self._loader = Loader(
-            store, families, worker, self.settings, self.catalog, clock or LoopClock(), self._observer
+            store, families, workers, self.settings, self.catalog, clock or LoopClock(), self._observer
         )
         self._store = store
         self._admission = Admission(self.settings, clock or LoopClock())
@@ -91,7 +97,9 @@ class Engine:
         """Required models that nothing answers for."""
         known = self.catalog.models()
         return [
-            name for name in self.settings.required_models if name not in known or self.catalog.default(name) is None
+            name
+            for name in self.settings.required_models
+            if name not in known or (default := self.catalog.default(name)) is None or default.state is not State.READY
         ]
 
     def start(self) -> None:
@@ -147,7 +155,11 @@ class Engine:
         output: Output | None = None,
         chunk_rows: int = 0,
         content_hash: str = "",
+        as_ready: bool = False,
+        preview_steps: int = 0,
+        text_deltas: bool = False,
         timeout_s: float | None = None,
+        flow: Flow = NO_FLOW,
     ) -> Draw:
         """Admits a request for samples.
 
@@ -161,7 +173,11 @@ class Engine:
             output: Form of the samples.
             chunk_rows: Most samples in a chunk; 0: the engine chooses.
             content_hash: Refuse a version with another hash; empty: take any.
+            as_ready: Whether samples may be given before others of lower index.
+            preview_steps: Steps between previews of a sample; 0: none.
+            text_deltas: Whether text is given as it is drawn.
             timeout_s: Seconds until the request's deadline; None: none.
+            flow: Whose rows they are.
 
         Returns:
             The stream.
@@ -178,17 +194,18 @@ class Engine:
                     field="content_hash",
                 )
             check_draw(sample_count, first_index, seed, chunk_rows, self.settings.max_sample_count)
+            check_on_the_way(model, preview_steps, text_deltas)
             form = check_output(model, output or Output())
-            inputs = check_inputs(model, "sample", conditions or {}, sample_count)
             parsed = parse_options(model.Options, options or {}, model.labels)
+            inputs = check_inputs(model, "sample", parsed, conditions or {}, sample_count)
             rows = self._admission.chunk_rows(version, chunk_rows)
             seed = secrets.randbits(64) if seed is None else seed
-            call = Call("sample", sample_count, parsed, inputs, seed, first_index, form)
-            submission = self._admission.admit_draw(version, call, rows, timeout_s)
+            call = Call("sample", sample_count, parsed, inputs, seed, first_index, form, preview_steps, text_deltas)
+            submission = self._admission.admit_draw(version, call, rows, timeout_s, flow)
         except GenserviceError as error:
             refused(error)
             raise
-        return Draw(version, seed, rows, submission)
+        return Draw(version, seed, rows, as_ready, submission)
 
     async def call(
         self,
@@ -198,6 +215,7 @@ class Engine:
         options: Mapping[str, OptionScalar] | None = None,
         *,
         timeout_s: float | None = None,
+        flow: Flow = NO_FLOW,
     ) -> tuple[Version, Results]:
         """Runs a verb that is answered at once.
 
@@ -207,6 +225,7 @@ class Engine:
             inputs: `inputs`, one value a row.
             options: Options by name.
             timeout_s: Seconds until the request's deadline; None: none.
+            flow: Whose rows they are.
 
         Returns:
             The version that answered, and the results.
@@ -218,10 +237,10 @@ class Engine:
         rows = len(next(iter(inputs.values()), ()))
         refused = self._refuser(version, verb, rows)
         try:
-            self._admission.check_size(version, verb, rows)
-            checked = check_inputs(model, verb, inputs, rows)
+            self._admission.check_size(version, verb, rows, flow)
             parsed = parse_options(model.Options, options or {}, model.labels)
-            submission = self._admission.admit_call(version, Call(verb, rows, parsed, checked), timeout_s)
+            checked = check_inputs(model, verb, parsed, inputs, rows)
+            submission = self._admission.admit_call(version, Call(verb, rows, parsed, checked), timeout_s, flow)
         except GenserviceError as error:
             refused(error)
             raise
@@ -243,7 +262,7 @@ class Engine:
                 )
 
     async def stop(self) -> None:
-        """Ends loading, and the worker."""
+        """Ends loading, and the workers."""
         self._draining = True
         for version in self._served():
             if version.batcher is not None:

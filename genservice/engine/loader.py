@@ -2,23 +2,38 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from typing import Any
 
 from pydantic import ValidationError
 
 from genservice.engine.batcher import Batcher
-from genservice.engine.catalog import STABLE, Catalog, State, Version
+from genservice.engine.catalog import ANSWERING, STABLE, Catalog, State, Version
 from genservice.engine.clock import Clock
 from genservice.engine.observer import Observer
+from genservice.engine.seat import Seat, WorkerMaker
 from genservice.engine.settings import EngineSettings
-from genservice.engine.worker import LoadRequest, Worker
-from genservice.errors import GenserviceError, ServerDraining, SettingsError, StoreError
+from genservice.engine.worker import LoadRequest, Replica, Worker
+from genservice.errors import (
+    GenserviceError,
+    ModelFailed,
+    PluginError,
+    ServerDraining,
+    SettingsError,
+    StoreError,
+    WorkerLost,
+    suggestion,
+)
+from genservice.model.base import Determinism, IterativeGenerator
 from genservice.plugin_host import Family
 from genservice.store.compatibility import check_compatible
 from genservice.store.manifest import Serving
 from genservice.store.names import ModelName
 from genservice.store.store import ModelStore
+
+LOAD_TRIES = 3
+"""How often a version is loaded whose worker dies meanwhile."""
 
 
 class Loader:
@@ -32,7 +47,7 @@ class Loader:
         self,
         store: ModelStore,
         families: Mapping[str, Family],
-        worker: Worker,
+        workers: Mapping[str, WorkerMaker],
         settings: EngineSettings,
         catalog: Catalog,
         clock: Clock,
@@ -40,13 +55,14 @@ class Loader:
     ) -> None:
         self._store = store
         self._families = families
-        self._worker = worker
+        self._seats = [Seat(name, make, clock, self._seat_lost) for name, make in workers.items()]
         self._settings = settings
         self._catalog = catalog
         self._clock = clock
         self._observer = observer
         self._one_at_a_time = asyncio.Lock()
         self._settling: dict[Version, asyncio.Task[None]] = {}
+        self._recoveries: set[asyncio.Task[None]] = set()
         self._start: asyncio.Task[None] | None = None
         self.settled = False
         """Whether every version chosen at start is ready or failed."""
@@ -103,12 +119,12 @@ class Loader:
                 self._want(version)
 
     async def stop(self) -> None:
-        """Ends what is being loaded, and the worker."""
-        tasks = [*self._settling.values(), *([self._start] if self._start is not None else [])]
+        """Ends what is being loaded, and the workers."""
+        tasks = [*self._settling.values(), *self._recoveries, *([self._start] if self._start is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._worker.close()
+        await asyncio.gather(*(seat.close() for seat in self._seats))
 
     def _survey(self, model: str) -> tuple[list[int], Mapping[str, int] | StoreError]:
         """Reads from the store which versions and labels a model has now."""
@@ -151,7 +167,7 @@ class Loader:
         """Sets out from a state that is not the one wanted."""
         if version.wanted and version.state is State.UNLOADED:
             self._catalog.move(version, State.LOADING)
-        elif not version.wanted and version.state is State.READY:
+        elif not version.wanted and version.state in ANSWERING:
             self._catalog.move(version, State.DRAINING)
 
     def _serving(self, version: Version) -> Serving:
@@ -195,15 +211,148 @@ class Loader:
         store, model, number = self._store, version.model, version.number
         version.manifest = manifest = await asyncio.to_thread(store.verify, model, number)
         version.content_hash = await asyncio.to_thread(store.content_hash, model, number)
-        family = check_compatible(manifest, self._families)
-        version.description = family.model(manifest.config)
+        version.family = family = check_compatible(manifest, self._families)
+        version.description = description = family.model(manifest.config)
         version.serving = serving = self._serving(version)
-        request = LoadRequest(family.model(manifest.config), store.directory(model, number), serving)
-        version.replica = await self._worker.load(request)
-        self._catalog.move(version, State.WARMING)
-        await version.replica.warm_up()
-        version.batcher = Batcher(model, number, version.replica, serving, self._clock, self._observer)
+        seats = self._seats_of(version)
+        replicas = [await self._load_with_patience(seat, version) for seat in seats]
+        version.batcher = Batcher(
+            model,
+            number,
+            serving,
+            self._clock,
+            self._observer,
+            iterative=isinstance(description, IterativeGenerator),
+            max_queue_s=self._settings.max_queue_s,
+            max_caller_rows=self._settings.max_caller_rows,
+        )
+        for seat, replica in zip(seats, replicas, strict=True):
+            # A worker that has died meanwhile is being followed by another, which takes the version in.
+            if seat.replicas.get(version) is replica:
+                version.batcher.attach(replica)
         self._catalog.move(version, State.READY)
+
+    def _seats_of(self, version: Version) -> list[Seat]:
+        """Where a version is served: everywhere, unless the settings name seats for its model."""
+        names = self._settings.placement.get(version.model)
+        if names is None:
+            return self._seats
+        by_name = {seat.name: seat for seat in self._seats}
+        for name in names:
+            if name not in by_name:
+                raise SettingsError(
+                    f"The setting placement.{version.model}: there is no worker {name!r}.{suggestion(name, by_name)}"
+                )
+        return [by_name[name] for name in names]
+
+    async def _load_with_patience(self, seat: Seat, version: Version) -> Replica:
+        """Loads a version, again where the worker dies: that may have had nothing to do with it."""
+        for _ in range(LOAD_TRIES - 1):
+            with suppress(WorkerLost):
+                return await self._load_on(seat, version)
+        return await self._load_on(seat, version)
+
+    async def _load_on(self, seat: Seat, version: Version) -> Replica:
+        assert version.family is not None
+        assert version.manifest is not None
+        assert version.serving is not None
+        worker = await seat.running()
+        return await self._load_into(worker, seat, version)
+
+    async def _load_into(self, worker: Worker, seat: Seat, version: Version) -> Replica:
+        """Loads and warms up a version in a worker, which may not sit in the seat yet."""
+        assert version.family is not None
+        assert version.manifest is not None
+        assert version.serving is not None
+        directory = self._store.directory(version.model, version.number)
+        replica = await worker.load(
+            LoadRequest(version.family.model(version.manifest.config), directory, version.serving)
+        )
+        if version.state is State.LOADING:
+            self._catalog.move(version, State.WARMING)
+        await replica.warm_up()
+        bitwise = version.description is not None and version.description.determinism is Determinism.BITWISE
+        if bitwise and version.numerics not in ("", replica.numerics):
+            raise PluginError(
+                f"The model promises BITWISE, and its workers differ: {version.numerics!r} and {replica.numerics!r}."
+            )
+        version.numerics, version.answer_row_bytes = replica.numerics, replica.answer_row_bytes
+        if seat.worker is worker:
+            seat.assigned.add(version)
+            seat.replicas[version] = replica
+            seat.note_growth()
+        return replica
+
+    def _seat_lost(self, seat: Seat, reason: str) -> None:
+        """Sees to the versions of a worker that has died; their requests wait."""
+        self._observer.worker_lost(seat.name, reason)
+        replicas, seat.replicas = seat.replicas, {}
+        for version, replica in replicas.items():
+            if version.batcher is not None:
+                self._begin(version.batcher.detach(replica))
+            elsewhere = any(version in other.replicas for other in self._seats)
+            if version.state is State.READY and not elsewhere:
+                self._catalog.move(version, State.RECOVERING, f"Its worker was lost: {reason}.")
+        self._begin(self._recover(seat))
+
+    async def _recover(self, seat: Seat) -> None:
+        """Loads what a worker that has died had, those with waiting rows first."""
+        while any(version not in seat.replicas for version in seat.assigned):
+            # Whose rows wait is looked at when the worker is there, not before the pause.
+            with suppress(WorkerLost):
+                await seat.running()
+            waiting = [version for version in seat.assigned if version not in seat.replicas]
+            if not waiting:
+                return
+            waiting.sort(key=lambda version: -version.batcher.queued_rows if version.batcher is not None else 1)
+            version = waiting[0]
+            if version.batcher is None:
+                seat.assigned.discard(version)
+                continue
+            async with self._one_at_a_time:
+                if version in seat.replicas or version.batcher is None:
+                    continue
+                try:
+                    replica = await self._load_with_patience(seat, version)
+                except Exception as error:  # noqa: BLE001 - the plugin's code may raise anything
+                    seat.assigned.discard(version)
+                    await self._give_up(version, error)
+                    continue
+                if seat.replicas.get(version) is not replica:
+                    continue
+                version.batcher.attach(replica)
+                if version.state is State.RECOVERING:
+                    self._catalog.move(version, State.READY)
+
+    async def _give_up(self, version: Version, error: Exception) -> None:
+        """Gives up a version that cannot be loaded again, unless it is served elsewhere."""
+        message = error.message if isinstance(error, GenserviceError) else type(error).__name__
+        if not isinstance(error, GenserviceError):
+            self._log_raised(version, "load", error)
+        if any(version in other.replicas for other in self._seats):
+            return
+        if version.batcher is not None:
+            version.batcher.fail_all(ModelFailed(f"{version.name} could not be loaded again: {message}"))
+        await self._fail(version, message)
+
+    async def _recycle(self, seat: Seat) -> None:
+        """Puts a new worker in the place of one that has grown; the rows that it has, it finishes."""
+        old_worker, old_replicas = seat.worker, seat.replicas
+        worker = await seat.started()
+        seat.worker, seat.replicas, seat.most_assigned = worker, {}, 0
+        try:
+            for version, old in old_replicas.items():
+                if version.batcher is not None:
+                    version.batcher.attach(await self._load_into(worker, seat, version))
+                    await version.batcher.detach(old)
+        finally:
+            if old_worker is not None:
+                await seat.end(old_worker)
+
+    def _begin(self, work: "Coroutine[Any, Any, None]") -> None:
+        task = asyncio.create_task(work)
+        self._recoveries.add(task)
+        task.add_done_callback(self._recoveries.discard)
 
     async def _fail(self, version: Version, reason: str) -> None:
         version.wanted = False
@@ -219,14 +368,27 @@ class Loader:
             version.batcher.fail_all(
                 ServerDraining(f"{version.name} was unloaded: go on at another replica.", retry_after_s=1.0)
             )
-        await self._give_back(version)
+        async with self._one_at_a_time:
+            await self._give_back(version)
         self._catalog.move(version, State.UNLOADED)
 
     async def _give_back(self, version: Version) -> None:
-        replica, version.replica, version.batcher = version.replica, None, None
-        if replica is not None:
+        """Gives back what a version holds: memory goes back to the system with the process that held it."""
+        batcher, version.batcher, version.numerics = version.batcher, None, ""
+        for seat in self._seats:
+            seat.assigned.discard(version)
+            replica = seat.replicas.pop(version, None)
+            if replica is None:
+                continue
             try:
+                if batcher is not None:
+                    await batcher.detach(replica)
+                if not seat.replicas and not seat.assigned:
+                    await seat.close()
+                    continue
                 await replica.unload()
+                if seat.grown_bytes > self._settings.max_growth_bytes:
+                    await self._recycle(seat)
             except Exception as error:  # noqa: BLE001 - the plugin's code may raise anything
                 self._log_raised(version, "unload", error)
 

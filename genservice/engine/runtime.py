@@ -6,21 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genservice.engine import checks
 from genservice.engine.call import Batch, Call, Output, Results, Slice
+from genservice.engine.gather import addresses, input_columns, option_columns, option_dtypes
+from genservice.engine.slots import Joining, Slots
 from genservice.engine.tracing import Traced, Untraced
-from genservice.engine.verbs import VERBS, input_specs, verbs_of
+from genservice.engine.verbs import VERBS, verbs_of
 from genservice.errors import PluginError
-from genservice.model.base import Generator, Model
+from genservice.model.base import Generator, IterativeGenerator, Model, TextGenerator
 from genservice.model.media import to_uint8
-from genservice.model.noise import words
 from genservice.model.options import Options, OptionScalar, static_names, static_values
 from genservice.store.manifest import Serving
 
 MOST_STATIC_COMBINATIONS = 32
-_COLUMN_DTYPES = {bool: np.dtype(np.bool_), int: np.dtype(np.int64), float: np.dtype(np.float32)}
 
 
 class Runtime:
@@ -38,11 +37,23 @@ class Runtime:
         self.numerics = ""
         self._threads = intra_op_threads
         self._statics = static_names(model.Options)
-        self._columns = _column_dtypes(model)
+        self._columns = option_dtypes(model)
         self._caller: Traced | Untraced = Untraced()
         self.answer_row_bytes: dict[str, int] = {}
         """Bytes of one row of each verb's result; known once it is warm."""
         self._functions: dict[tuple[object, ...], Callable[..., Any]] = {}
+        self._slots: Slots | None = None
+
+    @property
+    def slots(self) -> Slots:
+        """Where the rows of an iterative model live; once it is loaded."""
+        assert self._slots is not None
+        return self._slots
+
+    @property
+    def threads_pinned(self) -> bool:
+        """Whether the number of threads is the one of the settings."""
+        return self._caller.pinned
 
     def load(self, directory: Path) -> None:
         """Reads the weights.
@@ -57,6 +68,14 @@ class Runtime:
             self._caller = Traced(self.serving.jit_compile, self._threads)
         self.numerics = self._caller.numerics(self.serving.sizes)
         self.model.load(directory)
+        if isinstance(self.model, IterativeGenerator):
+            if self._statics:
+                raise PluginError(
+                    f"The iterative family {self.model.family!r} has the static options {', '.join(self._statics)}: "
+                    "its rows share steps whatever their options, so none is static."
+                )
+            functions = self._caller.slots(self.model, self.serving.sizes[-1], self._columns)
+            self._slots = Slots(self.model, functions, self.serving.sizes, Joining(self.serving.joining))
 
     def warm_up(self) -> Iterator[None]:
         """Runs every verb at every batch size with every value of the static options, then checks the model.
@@ -75,6 +94,9 @@ class Runtime:
                 f"the most is {MOST_STATIC_COMBINATIONS}."
             )
         for verb in verbs_of(self.model):
+            if verb == "sample" and self._slots is not None:
+                yield from self._warm_slots(self._slots)
+                continue
             for values in combinations:
                 options = self.model.Options().model_copy(update=values)
                 for size in reversed(self.serving.sizes):
@@ -83,9 +105,21 @@ class Runtime:
                     yield
         yield from checks.check(self)
 
+    def _warm_slots(self, slots: Slots) -> Iterator[None]:
+        """Makes a step at every size."""
+        for size in reversed(self.serving.sizes):
+            slots.add(Slice(self.example("sample", size), 0, size), size)
+            slots.turn()
+            if not isinstance(self.model, TextGenerator):
+                slots.functions.finish(np.arange(size, dtype=np.int32))
+            slots.clear()
+            yield
+        slots.functions.move(np.array([0], np.int32), np.array([0], np.int32))
+        self.answer_row_bytes["sample"] = self.model.event.row_bytes
+
     def example(self, verb: str, rows: int, options: Options | None = None, *, seed: int = 0) -> Call:
         """A call for warm-up and checks; inputs and noise depend on the seed."""
-        inputs = {name: checks.example_rows(spec, rows, seed) for name, spec in input_specs(self.model, verb).items()}
+        inputs = checks.example_inputs(self.model, verb, rows, seed)
         return Call(verb, rows, options or self.model.Options(), inputs, seed=seed)
 
     def run(self, batch: Batch) -> Sequence[Results]:
@@ -102,9 +136,9 @@ class Runtime:
         size = next(size for size in self.serving.sizes if size >= rows)
         statics = {name: getattr(call.options, name) for name in self._statics}
         output = self._function(call.verb, statics)(
-            self._option_columns(batch, size),
-            self._inputs(batch, size),
-            *(self._address(batch, size) if call.verb == "sample" else ()),
+            option_columns(batch, size, self._columns),
+            input_columns(batch, size),
+            *(addresses(batch, size) if call.verb == "sample" else ()),
         )
         name = VERBS[call.verb].output
         if len(output) != size:
@@ -138,6 +172,7 @@ class Runtime:
     def unload(self) -> None:
         """Drops the model and its traces."""
         self._functions.clear()
+        self._slots = None
         self.model = type(self.model)(self.model.config)
 
     def _function(self, verb: str, statics: Mapping[str, OptionScalar]) -> Callable[..., Any]:
@@ -145,55 +180,3 @@ class Runtime:
         if key not in self._functions:
             self._functions[key] = self._caller.function(self.model, verb, statics, self._columns)
         return self._functions[key]
-
-    def _option_columns(self, batch: Batch, size: int) -> dict[str, Any]:
-        columns: dict[str, Any] = {}
-        for name, dtype in self._columns.items():
-            values = [getattr(piece.call.options, name) for piece in batch]
-            counts = [len(piece) for piece in batch]
-            counts[-1] += size - sum(counts)  # padding repeats the last row
-            if dtype is None:
-                columns[name] = [value for value, count in zip(values, counts, strict=True) for _ in range(count)]
-            else:
-                columns[name] = np.repeat(np.array(values, dtype), counts)
-        return columns
-
-    def _inputs(self, batch: Batch, size: int) -> dict[str, Any]:
-        inputs: dict[str, Any] = {}
-        for name in batch[0].call.inputs:
-            parts: list[Any] = [piece.rows_of(name) for piece in batch]
-            padding = size - sum(map(len, batch))
-            if isinstance(parts[0], list):
-                inputs[name] = [row for part in parts for row in part] + [parts[-1][-1]] * padding
-            else:
-                parts.append(np.repeat(parts[-1][-1:], padding, axis=0))
-                inputs[name] = np.concatenate(parts)
-        return inputs
-
-    def _address(self, batch: Batch, size: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-        seeds = np.zeros(size, np.uint64)
-        indexes = np.zeros(size, np.uint64)
-        start = 0
-        for piece in batch:
-            stop = start + len(piece)
-            seeds[start:stop] = piece.call.seed
-            indexes[start:stop] = np.arange(len(piece), dtype=np.uint64) + np.uint64(
-                piece.call.first_index + piece.start
-            )
-            start = stop
-        return words(seeds), words(indexes)
-
-
-def _column_dtypes(model: Model) -> dict[str, np.dtype[Any] | None]:
-    columns: dict[str, np.dtype[Any] | None] = {}
-    statics = static_names(model.Options)
-    for name, value in model.Options():
-        if name in statics:
-            continue
-        columns[name] = _COLUMN_DTYPES.get(type(value))
-        if columns[name] is None and (model.traced or not isinstance(value, str)):
-            raise PluginError(
-                f"The option {name!r} of the family {model.family!r} has the default {value!r}: an option is a bool, "
-                "an int or a float, or a string where it is static or the model sets `traced = False`."
-            )
-    return columns

@@ -3,18 +3,20 @@
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from genservice.engine.verbs import input_specs
-from genservice.model.base import Classifier, Embedder, Generator, Latent, Model, Scorer
+from genservice.engine.call import Batch
+from genservice.engine.gather import Columns, input_columns, option_columns
+from genservice.engine.verbs import model_specs
+from genservice.model.base import Classifier, Embedder, Generator, IterativeGenerator, Latent, Model, Scorer
 from genservice.model.noise import Noise, Ops, TensorFlowOps
 from genservice.model.options import OptionScalar
-
-Columns = Mapping[str, "np.dtype[Any] | None"]
-"""Type of each per-row option; None for strings."""
+from genservice.model.specs import TensorSpec
 
 Function = Callable[..., Any]
 """Takes option columns, inputs and, for draws, seed words and index words; returns one array."""
@@ -41,6 +43,9 @@ class Traced:
     Args:
         jit_compile: Whether XLA compiles.
         threads: Threads of one operation; 0: one a core.
+
+    Attributes:
+        pinned: Whether that is the number of threads that TensorFlow has.
     """
 
     def __init__(self, jit_compile: bool, threads: int) -> None:
@@ -48,13 +53,14 @@ class Traced:
 
         self._tf = tf
         self._jit_compile = jit_compile
-        if threads:
-            try:
-                tf.config.threading.set_intra_op_parallelism_threads(threads)
-            except RuntimeError:
-                # TensorFlow has started: the number can no longer change, and what it is goes into the fingerprint.
-                threads = tf.config.threading.get_intra_op_parallelism_threads()
-        self._threads = threads or len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
+        self._threads = threads or cores
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(self._threads)
+        except RuntimeError:
+            # TensorFlow has started: the number can no longer change, and what it is goes into the fingerprint.
+            self._threads = tf.config.threading.get_intra_op_parallelism_threads() or cores
+        self.pinned = self._threads == (threads or cores)
 
     def numerics(self, sizes: Sequence[int]) -> str:
         """What the bits of results depend on."""
@@ -70,12 +76,8 @@ class Traced:
         tf = self._tf
         ops: Ops = TensorFlowOps()
         option_names = list(columns)
-        specs = input_specs(model, verb)
-        signature = [tf.TensorSpec([None], columns[name]) for name in option_names]
-        signature += [
-            tf.TensorSpec([None, *(None if extent == -1 else extent for extent in spec.shape)], spec.dtype)
-            for spec in specs.values()
-        ]
+        specs = model_specs(model, verb)
+        signature = self._signature(columns, specs)
         if verb == "sample":
             signature += [tf.TensorSpec([None, 2], tf.uint32)] * 2
 
@@ -102,9 +104,97 @@ class Traced:
 
         return function
 
+    def slots(self, model: IterativeGenerator, slots: int, columns: Columns) -> "TracedSlots":
+        """Makes the state and the functions of an iterative model."""
+        signature = None if self._jit_compile else self._signature(columns, model_specs(model, "sample"))
+        return TracedSlots(self._tf, model, slots, columns, signature)
+
+    def _signature(self, columns: Columns, specs: Mapping[str, TensorSpec]) -> list[Any]:
+        """What the option columns and the inputs look like, whatever the number of rows."""
+        tf = self._tf
+        return [tf.TensorSpec([None], dtype) for dtype in columns.values()] + [
+            tf.TensorSpec([None, *(None if extent == -1 else extent for extent in spec.shape)], spec.dtype)
+            for spec in specs.values()
+        ]
+
+
+class TracedSlots:
+    """The steps of an iterative model, traced; its state stays in TensorFlow's variables.
+
+    Args:
+        tf: TensorFlow.
+        model: The model, loaded.
+        slots: The most rows at a time.
+        columns: Types of the options.
+        signature: Of options and inputs; None: traced for each size, and compiled by XLA.
+    """
+
+    def __init__(self, tf: Any, model: IterativeGenerator, slots: int, columns: Columns, signature: Any) -> None:
+        self._tf = tf
+        self._columns = columns
+        self._state = state = model.allocate(slots)
+        self._specs = specs = list(model_specs(model, "sample"))
+        compiled = signature is None
+        ops: Ops = TensorFlowOps()
+        address = [tf.TensorSpec([None, 2], tf.uint32)] * 2
+        places = tf.TensorSpec([None], tf.int32)
+
+        def enter(slots: Any, seeds: Any, indexes: Any, *tensors: Any) -> None:
+            noise = Noise(seeds, indexes, tf.zeros_like(seeds[:, 0]), ops)
+            options = SimpleNamespace(**dict(zip(columns, tensors, strict=False)))
+            model.enter(state, slots, noise, options, dict(zip(specs, tensors[len(columns) :], strict=True)))
+
+        def step(active: int, seeds: Any, indexes: Any, steps: Any) -> Any:
+            return model.step(state, Noise(seeds, indexes, steps, ops), active)
+
+        def move(sources: Any, targets: Any) -> None:
+            for variable in state.values():
+                variable.scatter_update(tf.IndexedSlices(tf.gather(variable, sources), targets))
+
+        graph = partial(tf.function, autograph=False)
+        self._enter = graph(
+            enter, jit_compile=compiled, input_signature=None if compiled else [places, *address, *signature]
+        )
+        # One trace a number of active slots.
+        self._step = graph(step, jit_compile=compiled)
+        self._finish = graph(
+            lambda slots: model.finish(state, slots),
+            jit_compile=compiled,
+            input_signature=None if compiled else [places],
+        )
+        # Plain copies: their bits need no compiler.
+        self._move = graph(move, input_signature=[places, places])
+
+    def enter(
+        self, slots: NDArray[np.int32], seeds: NDArray[np.uint32], indexes: NDArray[np.uint32], batch: Batch
+    ) -> None:
+        """Writes the rows of a batch, padded to as many as there are slots, into these slots."""
+        options, inputs = option_columns(batch, len(slots), self._columns), input_columns(batch, len(slots))
+        arrays = [slots, seeds, indexes, *options.values(), *inputs.values()]
+        self._enter(*(self._tf.constant(array) for array in arrays))
+
+    def step(
+        self, size: int, seeds: NDArray[np.uint32], indexes: NDArray[np.uint32], steps: NDArray[np.uint32]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int32] | None]:
+        """Makes a step of the first slots: which rows are done and, for texts, the tokens that they got."""
+        told = self._step(size, *(self._tf.constant(array) for array in (seeds, indexes, steps)))
+        if isinstance(told, (tuple, list)):
+            return told[0].numpy(), told[1].numpy()
+        return told.numpy(), None
+
+    def finish(self, slots: NDArray[np.int32]) -> NDArray[Any]:
+        """The samples of slots."""
+        return cast("NDArray[Any]", self._finish(self._tf.constant(slots)).numpy())
+
+    def move(self, sources: NDArray[np.int32], targets: NDArray[np.int32]) -> None:
+        """Copies the rows of slots into other slots."""
+        self._move(self._tf.constant(sources), self._tf.constant(targets))
+
 
 class Untraced:
     """Calls verbs as they are, with NumPy arrays."""
+
+    pinned = True
 
     def numerics(self, sizes: Sequence[int]) -> str:
         """What the bits of results depend on."""
@@ -126,6 +216,49 @@ class Untraced:
             return powers / powers.sum(axis=-1, keepdims=True)
 
         return function
+
+    def slots(self, model: IterativeGenerator, slots: int, columns: Columns) -> "ArraySlots":
+        """Makes the state and the functions of an iterative model."""
+        return ArraySlots(model, slots, columns)
+
+
+class ArraySlots:
+    """The steps of an iterative model as they are; its state is NumPy arrays.
+
+    Args:
+        model: The model, loaded.
+        slots: The most rows at a time.
+        columns: Types of the options.
+    """
+
+    def __init__(self, model: IterativeGenerator, slots: int, columns: Columns) -> None:
+        self._model = model
+        self._columns = columns
+        self._state = model.allocate(slots)
+
+    def enter(
+        self, slots: NDArray[np.int32], seeds: NDArray[np.uint32], indexes: NDArray[np.uint32], batch: Batch
+    ) -> None:
+        """Writes the rows of a batch, padded to as many as there are slots, into these slots."""
+        noise = Noise(seeds, indexes, np.zeros(len(slots), np.uint32))
+        options = SimpleNamespace(**option_columns(batch, len(slots), self._columns))
+        self._model.enter(self._state, slots, noise, options, input_columns(batch, len(slots)))
+
+    def step(
+        self, size: int, seeds: NDArray[np.uint32], indexes: NDArray[np.uint32], steps: NDArray[np.uint32]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int32] | None]:
+        """Makes a step of the first slots: which rows are done and, for texts, the tokens that they got."""
+        told = self._model.step(self._state, Noise(seeds, indexes, steps), size)
+        return told if isinstance(told, tuple) else (np.asarray(told), None)
+
+    def finish(self, slots: NDArray[np.int32]) -> NDArray[Any]:
+        """The samples of slots."""
+        return np.asarray(self._model.finish(self._state, slots))
+
+    def move(self, sources: NDArray[np.int32], targets: NDArray[np.int32]) -> None:
+        """Copies the rows of slots into other slots."""
+        for array in self._state.values():
+            array[targets] = array[sources]
 
 
 def _vector_registers() -> str:

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from genservice.engine.call import Output, Rows
 from genservice.engine.catalog import Version
-from genservice.engine.verbs import input_specs
+from genservice.engine.verbs import PREVIEW, TEXT_DELTAS, features_of, input_specs
 from genservice.errors import InvalidRequest, OutOfRange, VerbNotSupported, suggestion
 from genservice.model.base import Model
+from genservice.model.options import Options
 
 MOST_INDEX = 2**63 - 1
 
@@ -73,17 +76,33 @@ def check_output(model: Model, output: Output) -> Output:
     return Output(media_type=output.media_type, dtype="" if output.dtype == event.dtype else output.dtype)
 
 
-def check_inputs(model: Model, verb: str, inputs: Mapping[str, Rows], row_count: int) -> Mapping[str, Rows]:
+def check_on_the_way(model: Model, preview_steps: int, text_deltas: bool) -> None:
+    """Checks that samples can be seen on their way as a request asks.
+
+    Raises:
+        InvalidRequest: They cannot, or the number of steps is negative.
+    """
+    if preview_steps < 0:
+        raise InvalidRequest(f"`preview_steps` is 0 or greater; got {preview_steps}.", field="preview_steps")
+    for name, asked, feature in (("preview_steps", preview_steps, PREVIEW), ("text_deltas", text_deltas, TEXT_DELTAS)):
+        if asked and feature not in features_of(model):
+            raise InvalidRequest(f"The model has no {feature}: leave `{name}` out.", field=name)
+
+
+def check_inputs(
+    model: Model, verb: str, options: Options, inputs: Mapping[str, Rows], row_count: int
+) -> Mapping[str, Rows]:
     """Checks the tensors and strings of a request.
 
     Args:
         model: What declares them.
         verb: The verb.
+        options: The request's options.
         inputs: By name.
         row_count: Rows of the request.
 
     Returns:
-        The inputs in the order of their declaration.
+        The inputs in the order of their declaration, as the model gets them: with defaults, and tokens for strings.
 
     Raises:
         InvalidRequest: One is missing, not known, or has the wrong type, shape or number of rows.
@@ -98,6 +117,8 @@ def check_inputs(model: Model, verb: str, inputs: Mapping[str, Rows], row_count:
             )
     for name, spec in specs.items():
         field = f"{prefix}{name}"
+        if name not in inputs and spec.default is not None:
+            continue
         if name not in inputs:
             raise InvalidRequest(f"`{field}` is missing.", field=field)
         rows = inputs[name]
@@ -108,4 +129,19 @@ def check_inputs(model: Model, verb: str, inputs: Mapping[str, Rows], row_count:
             )
         if not len(rows):
             raise InvalidRequest(f"`{field}` has no rows.", field=field)
-    return {name: inputs[name] for name in specs}
+    whole = {name: inputs[name] if name in inputs else spec.default_row() for name, spec in specs.items()}
+    model.validate(verb, options, whole)
+    return {name: _tokens(model, rows, f"{prefix}{name}") for name, rows in whole.items()}
+
+
+def _tokens(model: Model, rows: Rows, field: str) -> Rows:
+    """The rows as the model gets them."""
+    if model.tokens is None or not isinstance(rows, list):
+        return rows
+    tokens = []
+    for number, text in enumerate(rows):
+        try:
+            tokens.append(model.tokenize(text))
+        except ValueError as fault:
+            raise InvalidRequest(f"`{field}`, row {number}: {fault}", field=field) from fault
+    return np.stack(tokens)

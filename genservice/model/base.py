@@ -47,7 +47,9 @@ class Model(ABC):
         Options: Options of every verb of the model; per row unless marked `Static`.
         event: One row that the model samples, classifies, scores or embeds.
         labels: Names of the classes, for models that know classes.
-        conditions: Other inputs of a draw, by name; a request gives all of them.
+        conditions: Other inputs of a draw, by name; a request gives all that have no default.
+        tokens: What `tokenize` makes of a string of the event or of a condition, before the model gets it: int32
+            `[length]`, padded with -1. None: the model knows no tokens.
         media_types: What `encode` can make of a sample.
         determinism: How far two draws of one address agree.
         tolerance: Greatest absolute difference between two float32 draws of one address, under SAME_DRAWS.
@@ -60,6 +62,7 @@ class Model(ABC):
     event: TensorSpec
     labels: Sequence[str] = ()
     conditions: Mapping[str, TensorSpec] = {}
+    tokens: TensorSpec | None = None
     media_types: Sequence[str] = ()
     determinism: Determinism = Determinism.SAME_DRAWS
     tolerance: float = 1e-5
@@ -74,6 +77,29 @@ class Model(ABC):
 
         Args:
             directory: The version's folder. Its files have been checked against their hashes.
+        """
+
+    def tokenize(self, text: str) -> NDArray[Any]:
+        """Makes tokens of a string; called in the server process, before anything is queued.
+
+        Returns:
+            int32, in the shape of `tokens`, padded with -1.
+
+        Raises:
+            ValueError: The text is too long, or has what the model does not know; the message is the client's.
+        """
+        raise NotImplementedError(f"The family {self.family!r} has no tokens.")
+
+    def validate(self, verb: str, options: Any, inputs: Mapping[str, Any]) -> None:  # noqa: B027 - few models need it
+        """Checks what the declarations cannot say; called in the server process, before anything is queued.
+
+        Args:
+            verb: Such as `sample`.
+            options: The request's options.
+            inputs: By name: rows as the request gave them.
+
+        Raises:
+            InvalidRequest: Something is wrong with them together.
         """
 
     @classmethod
@@ -121,27 +147,127 @@ class Generator(Model):
 
 
 class IterativeGenerator(Generator):
-    """A generator whose samples take many steps; its rows live in slots, in place, and join and leave at any step."""
+    """A generator whose samples take many steps; its rows live in slots, in place, and join and leave at any step.
+
+    The engine owns the slots. It keeps the live rows in a dense prefix, and where a row leaves it moves another into
+    its slot by copying every variable of the state along the first dimension. Rows of one step differ in everything:
+    how far they are, their options and their conditions; whatever a row needs is written into its slot by `enter`.
+    """
 
     @abstractmethod
-    def allocate(self, slots: int) -> Any:
-        """Makes the state, once, for the most slots."""
+    def allocate(self, slots: int) -> Mapping[str, Any]:
+        """Makes the state, once, outside of any graph.
+
+        Args:
+            slots: The most rows at a time.
+
+        Returns:
+            By name: `tf.Variable`s whose first dimension is `slots`, or NumPy arrays where the model is not `traced`.
+        """
 
     @abstractmethod
-    def enter(self, state: Any, slots: Any, noise: Noise, options: Any, conditions: Mapping[str, Any]) -> None:
-        """Writes new rows into slots, in place."""
+    def enter(
+        self, state: Mapping[str, Any], slots: Any, noise: Noise, options: Any, conditions: Mapping[str, Any]
+    ) -> None:
+        """Writes new rows into slots, in place.
+
+        Args:
+            state: What `allocate` made.
+            slots: int32 `[rows]`. A slot may come twice, with equal rows: batches are padded with their last row.
+            noise: Of these rows, at step 0.
+            options: As in `sample`, `[rows]`.
+            conditions: As in `sample`, `[rows, ...]`.
+        """
 
     @abstractmethod
-    def step(self, state: Any, noise: Noise, active: Any) -> Any:
-        """Advances the dense prefix of active slots by one step.
+    def step(self, state: Mapping[str, Any], noise: Noise, active: int) -> Any:
+        """Advances the rows in the first slots by one step, in place.
+
+        Args:
+            state: What `allocate` made.
+            noise: Of these rows, each at its own step: a row's first step is 1.
+            active: How many slots. The last of them may hold no live row: what becomes of those does not matter, as
+                long as they do no harm.
 
         Returns:
             bool `[active]`: which rows are done.
         """
 
     @abstractmethod
-    def finish(self, state: Any, slots: Any) -> Any:
-        """Gives the samples of slots; also used for previews."""
+    def finish(self, state: Mapping[str, Any], slots: Any) -> Any:
+        """Gives the samples of slots as they are now; asked when a row is done, and for previews.
+
+        Args:
+            state: What `allocate` made.
+            slots: int32 `[rows]`.
+
+        Returns:
+            `[rows, *event.shape]` in the event's type.
+        """
+
+    def sample(self, noise: Noise, options: Any, conditions: Mapping[str, Any]) -> Any:
+        """Draws a batch by itself, without the engine: rows enter together, and leave when the last is done."""
+        import numpy as np
+
+        rows = noise.rows
+        state = self.allocate(rows)
+        slots = np.arange(rows, dtype=np.int32)
+        self.enter(state, slots, noise, options, conditions)
+        done = np.zeros(rows, bool)
+        samples: Any = None
+        step = 0
+        while not done.all():
+            step += 1
+            newly = np.asarray(self.step(state, noise.at_step(step), rows)) & ~done
+            finished = np.asarray(self.finish(state, slots))
+            samples = finished.copy() if samples is None else samples
+            samples[newly] = finished[newly]
+            done |= newly
+        return samples
+
+
+class TextGenerator(IterativeGenerator):
+    """An iterative generator of text: each step gives a row at most one token.
+
+    The engine gathers the tokens, makes text of them, and ends a row at a stop string where the options have
+    `stop: tuple[str, ...]`. The event is a string, and `tokens` is set.
+    """
+
+    event = TensorSpec((), "string")
+
+    @abstractmethod
+    def step(self, state: Mapping[str, Any], noise: Noise, active: int) -> Any:
+        """Advances the rows in the first slots by one step, in place.
+
+        Returns:
+            bool `[active]`: which rows are done; int32 `[active]`: the token that each row got, -1 where it got none.
+        """
+
+    @abstractmethod
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of consecutive tokens; the texts of parts make the text of the whole."""
+
+    def finish(self, state: Mapping[str, Any], slots: Any) -> Any:
+        """Nothing: what a row of text is, its steps have told."""
+        raise NotImplementedError("The tokens of a row come from its steps.")
+
+    def sample(self, noise: Noise, options: Any, conditions: Mapping[str, Any]) -> Any:
+        """Draws a batch of texts by itself, without the engine."""
+        import numpy as np
+
+        rows = noise.rows
+        state = self.allocate(rows)
+        self.enter(state, np.arange(rows, dtype=np.int32), noise, options, conditions)
+        drawn: list[list[int]] = [[] for _ in range(rows)]
+        done = np.zeros(rows, bool)
+        step = 0
+        while not done.all():
+            step += 1
+            newly, tokens = (np.asarray(part) for part in self.step(state, noise.at_step(step), rows))
+            for row in np.flatnonzero(~done & (tokens >= 0)):
+                drawn[row].append(int(tokens[row]))
+            done |= newly
+        return [self.detokenize(row) for row in drawn]
 
 
 class Classifier(Model):

@@ -21,11 +21,11 @@ class DataSet:
 
     Args:
         name: Name of the source, such as `fashion-mnist`.
-        train_inputs: `[rows, ...]`.
-        train_labels: int64 `[rows]`.
-        test_inputs: `[rows, ...]`, never trained on.
-        test_labels: int64 `[rows]`.
-        labels: Name of each class.
+        train_inputs: `[rows, ...]`; of text, an object array of str, one a work.
+        train_labels: int64 `[rows]`; empty where the data has none.
+        test_inputs: Likewise, never trained on.
+        test_labels: Likewise.
+        labels: Name of each class; none where the data has no labels.
         licence: SPDX name of the data's licence.
         citation: Who made the data, and where it is described.
     """

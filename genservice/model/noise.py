@@ -138,6 +138,15 @@ class Noise:
         self._ops: Ops = ops or NumPyOps()
         self._sites: dict[int, str] = {}
 
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self._index_words.shape[0])
+
+    def at_step(self, step: int) -> "Noise":
+        """The randomness of the same rows at another step."""
+        return Noise(self._seed_words, self._index_words, self._ops.uint32(np.full(self.rows, step)), self._ops)
+
     def uniform(self, site: str, shape: Sequence[int] = ()) -> Any:
         """Numbers of the uniform distribution on the open interval from 0 to 1.
 

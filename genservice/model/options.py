@@ -1,6 +1,7 @@
-"""Options of a request: scalars, declared as a pydantic model and checked before anything is queued."""
+"""Options of a request: scalars and lists of strings, declared as a pydantic model and checked before queueing."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import isfinite
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
@@ -10,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from genservice.errors import InvalidRequest, OutOfRange, PluginError, suggestion
 
-OptionScalar = bool | int | float | str
+OptionScalar = bool | int | float | str | tuple[str, ...]
 
 ANY_LABEL = -1
 """The label of a sample whose label is drawn too."""
@@ -72,6 +73,8 @@ def parse_options(options: type[Options], values: Mapping[str, OptionScalar], la
         InvalidRequest: An option is not known, or has the wrong type.
         OutOfRange: An option lies outside its range.
     """
+    if not values:
+        return _defaults(options)
     for name in values:
         if name not in options.model_fields:
             raise InvalidRequest(
@@ -92,6 +95,12 @@ def parse_options(options: type[Options], values: Mapping[str, OptionScalar], la
         raise kind(f"`{path}`: {message}", field=path) from None
 
 
+@lru_cache(maxsize=1024)
+def _defaults(options: type[Options]) -> Options:
+    return options()
+
+
+@lru_cache(maxsize=1024)
 def static_names(options: type[Options]) -> tuple[str, ...]:
     """Names of the static options, in the order of their declaration."""
     return tuple(

@@ -23,6 +23,7 @@ class TensorSpec:
         maximum: Greatest value of an element; None where there is no bound.
         description: What the elements mean.
         finite: Whether inputs with NaN or infinity are refused.
+        default: Every element of the row that stands where a request gives none; None: it has to give one.
 
     Raises:
         PluginError: The type is not one of the above, only one of the bounds is given, or they are not in order.
@@ -34,6 +35,7 @@ class TensorSpec:
     maximum: float | None = None
     description: str = ""
     finite: bool = True
+    default: float | str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(extent) for extent in self.shape))
@@ -49,6 +51,12 @@ class TensorSpec:
         """Bytes of one row; a dimension that varies counts as 1, a string as 64."""
         itemsize = 64 if self.dtype == "string" else np.dtype(self.dtype).itemsize
         return prod(max(extent, 1) for extent in self.shape) * itemsize
+
+    def default_row(self) -> NDArray[Any] | list[str]:
+        """The row that stands where a request gives none; only where there is a default."""
+        if self.dtype == "string":
+            return [str(self.default)]
+        return np.full((1, *self.shape), self.default, self.dtype)
 
     def validate(self, rows: NDArray[Any] | list[str], *, field: str) -> None:
         """Checks rows that came with a request.

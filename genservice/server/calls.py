@@ -12,6 +12,7 @@ from genservice.engine.engine import Engine
 from genservice.engine.verbs import VERBS
 from genservice.errors import GenserviceError, VerbNotSupported
 from genservice.server import convert
+from genservice.server.caller import CallerContext, flow_of
 from genservice.server.rpc import note
 from genservice.store.names import ModelName
 from genservice.v1 import types_pb2
@@ -29,7 +30,7 @@ class Request(Protocol):
         """Options by name."""
 
 
-class Context(Protocol):
+class Context(CallerContext, Protocol):
     """The part of gRPC's context that services use."""
 
     def time_remaining(self) -> float | None:
@@ -49,7 +50,8 @@ async def run(
     """
     name = ModelName.parse(request.model)
     options = convert.options(request.options)
-    version, results = await engine.call(name, verb, inputs, options, timeout_s=context.time_remaining())
+    flow = flow_of(context)
+    version, results = await engine.call(name, verb, inputs, options, timeout_s=context.time_remaining(), flow=flow)
     result: Any = results[VERBS[verb].output]
     note(str(version.name), len(result))
     return version, result

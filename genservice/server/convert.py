@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genservice.engine.call import Output, Rows, Slice
+from genservice.engine.call import Call, Output, RowPreview, Rows, RowText
 from genservice.engine.catalog import Catalog, Version
+from genservice.engine.submission import Chunk
+from genservice.engine.verbs import features_of
 from genservice.errors import InvalidRequest
 from genservice.model.base import Generator
 from genservice.model.options import Options, OptionScalar
@@ -112,7 +114,7 @@ def options(messages: Mapping[str, types_pb2.OptionValue]) -> dict[str, OptionSc
         kind = message.WhichOneof("value")
         if kind is None:
             raise InvalidRequest(f"`options.{name}` has no value.", field=f"options.{name}")
-        value: OptionScalar = getattr(message, kind)
+        value: OptionScalar = tuple(message.strings_value.rows) if kind == "strings_value" else getattr(message, kind)
         if isinstance(value, float) and not isfinite(value):
             raise InvalidRequest(f"`options.{name}` is a finite number; got {value}.", field=f"options.{name}")
         values[name] = value
@@ -135,6 +137,17 @@ def output(message: generation_pb2.Output) -> Output:
     return Output(dtype=dtype.name)
 
 
+def as_ready(order: int) -> bool:
+    """Reads whether samples may be sent before others of lower index.
+
+    Raises:
+        InvalidRequest: There is no such order.
+    """
+    if order not in generation_pb2.SampleOrder.values():
+        raise InvalidRequest(f"`order` is no known order: {order}.", field="order")
+    return order == generation_pb2.SAMPLE_ORDER_AS_READY
+
+
 def tensor(values: NDArray[Any]) -> types_pb2.Tensor:
     """Writes an array."""
     message = types_pb2.Tensor()
@@ -142,25 +155,34 @@ def tensor(values: NDArray[Any]) -> types_pb2.Tensor:
     return message
 
 
-def chunk(piece: Slice, samples: Any) -> generation_pb2.SampleResponse:
-    """Writes samples in the form that their request asked for.
-
-    Args:
-        piece: Which rows of the request they are.
-        samples: An array, files, or texts.
-    """
+def chunk(call: Call, part: Chunk) -> generation_pb2.SampleResponse:
+    """Writes samples in the form that their request asked for."""
     # Filled in place: a message that is given to another one is copied.
     message = generation_pb2.SampleResponse()
-    first = piece.call.first_index
-    message.chunk.indexes.add(start=first + piece.start, end=first + piece.stop)
-    if piece.call.output.media_type:
-        message.chunk.encoded.media_type = piece.call.output.media_type
-        message.chunk.encoded.rows.extend(samples)
-    elif isinstance(samples, list) or samples.dtype.kind in "OSU":
-        message.chunk.text.rows.extend(row.decode() if isinstance(row, bytes) else str(row) for row in samples)
-    else:
-        _write(samples, message.chunk.tensor)
+    for start, stop in part.ranges:
+        message.chunk.indexes.add(start=call.first_index + start, end=call.first_index + stop)
+    _write_samples(part.results["samples"], call, message.chunk)
     return message
+
+
+def preview(call: Call, event: RowPreview) -> generation_pb2.SampleResponse:
+    """Writes a sample that is on its way."""
+    message = generation_pb2.SampleResponse()
+    message.preview.index, message.preview.step = call.first_index + event.row, event.step
+    _write_samples(event.results["samples"], call, message.preview)
+    return message
+
+
+def text_delta(call: Call, event: RowText) -> generation_pb2.SampleResponse:
+    """Writes more of a text."""
+    return generation_pb2.SampleResponse(
+        text_delta=generation_pb2.TextDelta(
+            index=call.first_index + event.row,
+            token_offset=event.token_offset,
+            character_offset=event.character_offset,
+            text=event.text,
+        )
+    )
 
 
 def determinism(version: Version) -> types_pb2.Determinism.ValueType:
@@ -175,6 +197,7 @@ def spec(values: TensorSpec, message: types_pb2.TensorSpec) -> None:
     message.data_type = _DATA_TYPES.get(values.dtype, types_pb2.DATA_TYPE_UNSPECIFIED)
     message.shape.extend(values.shape)
     message.description = values.description
+    message.optional = values.default is not None
     if values.minimum is not None:
         message.minimum = values.minimum
     if values.maximum is not None:
@@ -196,12 +219,15 @@ def version_message(version: Version) -> models_pb2.ModelVersion:
         message.family = version.manifest.family
         message.plugin = f"{version.manifest.plugin} {version.manifest.plugin_version}"
         message.card = version.manifest.card.markdown()
+    if version.batcher is not None:
+        message.rows_per_second.update(version.batcher.rows_per_second)
     if version.serving is not None:
         message.batch_sizes.extend(version.serving.sizes)
     if version.description is not None:
         message.options_schema = _options_schema(version.description.Options)
         message.labels.extend(version.description.labels)
         message.media_types.extend(version.description.media_types)
+        message.features.extend(features_of(version.description))
         spec(version.description.event, message.event)
         _specs(version.description.conditions, message.conditions)
     return message
@@ -221,6 +247,17 @@ def model_message(catalog: Catalog, name: ModelName) -> models_pb2.Model:
         labels=catalog.labels(name.model),
         default_version=default.number if default is not None else 0,
     )
+
+
+def _write_samples(samples: Any, call: Call, message: Any) -> None:
+    """Writes an array, files, or texts."""
+    if call.output.media_type:
+        message.encoded.media_type = call.output.media_type
+        message.encoded.rows.extend(samples)
+    elif isinstance(samples, list) or samples.dtype.kind in "OSU":
+        message.text.rows.extend(row.decode() if isinstance(row, bytes) else str(row) for row in samples)
+    else:
+        _write(samples, message.tensor)
 
 
 def _write(values: NDArray[Any], message: types_pb2.Tensor) -> None:

@@ -5,10 +5,13 @@ from contextlib import aclosing
 from time import perf_counter
 from typing import Any
 
+from genservice.engine.call import RowPreview, RowText
 from genservice.engine.engine import Draw, Engine
+from genservice.engine.submission import Event
 from genservice.errors import InvalidRequest
 from genservice.model.base import Scorer
 from genservice.server import convert
+from genservice.server.caller import flow_of
 from genservice.server.calls import Context, field_named, refuse, run
 from genservice.server.rpc import note
 from genservice.store.names import ModelName
@@ -30,7 +33,7 @@ class GenerationService(GenerationServiceServicer):
         self._metrics = metrics
 
     async def Sample(self, request: pb.SampleRequest, context: Context) -> AsyncIterator[Any]:  # noqa: N802
-        """Streams a header, chunks that are made as the client reads, and a summary; the chunks serialized."""
+        """Streams a header, samples that are made as the client reads, and a summary; the samples serialized."""
         started = perf_counter()
         draw = self._engine.sample(
             ModelName.parse(request.model),
@@ -42,21 +45,24 @@ class GenerationService(GenerationServiceServicer):
             output=convert.output(request.output),
             chunk_rows=request.chunk_rows,
             content_hash=request.content_hash,
+            as_ready=convert.as_ready(request.order),
+            preview_steps=request.preview_steps,
+            text_deltas=request.text_deltas,
             timeout_s=context.time_remaining(),
+            flow=flow_of(context),
         )
-        version = draw.version
         try:
             yield _header(draw)
-            async with aclosing(draw.chunks()) as chunks:
-                async for piece, results in chunks:
-                    if piece.start == 0:
-                        self._metrics.first_chunk(version.model, version.number, perf_counter() - started)
-                    note(str(version.name), len(piece))
-                    response = convert.chunk(piece, results["samples"]).SerializeToString()
+            pace = self._metrics.pace(draw.version.model, draw.version.number)
+            async with aclosing(draw.events()) as events:
+                async for event in events:
+                    pace.told()
+                    response = _response(draw, event)
                     # A slow reader holds one form of a chunk, and none while the next one is made.
-                    del results
+                    del event
                     yield response
                     del response
+            pace.ended()
             elapsed = perf_counter() - started
             yield pb.SampleResponse(
                 summary=pb.SampleSummary(sample_count=request.sample_count, elapsed_seconds=elapsed)
@@ -95,6 +101,18 @@ class GenerationService(GenerationServiceServicer):
         """Is not served yet."""
         refuse(self._engine, request, "interpolate")
         yield
+
+
+def _response(draw: Draw, event: Event) -> bytes:
+    """What happened to a draw, serialized."""
+    call = draw.submission.call
+    match event:
+        case RowPreview():
+            return convert.preview(call, event).SerializeToString()
+        case RowText():
+            return convert.text_delta(call, event).SerializeToString()
+    note(str(draw.version.name), len(event))
+    return convert.chunk(call, event).SerializeToString()
 
 
 def _header(draw: Draw) -> pb.SampleResponse:

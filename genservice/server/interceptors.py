@@ -1,11 +1,12 @@
-"""The two things that happen around every RPC: errors become statuses, and its end is logged and counted."""
+"""What happens around every RPC: its end is logged and counted, errors become statuses, and it is known who calls."""
 
 import asyncio
 import inspect
+import logging
 import re
 import secrets
-from abc import abstractmethod
-from collections.abc import Awaitable, Callable
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from time import perf_counter
 from typing import Any
@@ -13,13 +14,16 @@ from typing import Any
 import grpc
 
 from genservice.errors import GenserviceError
-from genservice.server import rpc
+from genservice.server import caller, rpc
 from genservice.server.status import DETAILS_KEY, code_of, status_of
 from genservice.telemetry.logs import logger
 from genservice.telemetry.metrics import Metrics
 
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
 """A method: takes the request, or an iterator of requests, and the context; returns the response, or writes several."""
+
+SLOW_S = 1.0
+"""Seconds from which on a call that went well is logged."""
 
 _MOST_MODEL_CHARS = 200
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -33,39 +37,48 @@ _MAKERS: dict[tuple[bool, bool], Callable[..., Any]] = {
 }
 
 
-class _Interceptor(grpc.aio.ServerInterceptor):
-    """Wraps the handler of each method once, not once a call: there are only as many as there are methods."""
-
-    def __init__(self) -> None:
-        self._wrapped: dict[str, Any] = {}
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """Gives the wrapped handler of a method; None where there is no such method."""
-        method = handler_call_details.method
-        if method not in self._wrapped:
-            handler = await continuation(handler_call_details)
-            if handler is None:
-                return None
-            self._wrapped[method] = self._wrap(method, handler)
-        return self._wrapped[method]
+class Interceptor(ABC):
+    """Something that happens around every RPC."""
 
     @abstractmethod
     def around(self, method: str, behaviour: Behaviour) -> Behaviour:
         """Wraps a method's behaviour."""
 
+
+class Intercepted:
+    """A server to add services to, each method of which is wrapped once.
+
+    gRPC's own interceptors are asked again for each call, through two coroutines each; that is a good part of what a
+    small request costs.
+
+    Args:
+        server: Gets the services, whose methods are coroutines or asynchronous generators.
+        interceptors: The outermost first.
+    """
+
+    def __init__(self, server: grpc.aio.Server, interceptors: Sequence[Interceptor]) -> None:
+        self._server = server
+        self._interceptors = interceptors
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Nothing: all methods of our services are registered."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Adds the methods of a service."""
+        wrapped = {name: self._wrap(f"/{service}/{name}", handler) for name, handler in handlers.items()}
+        self._server.add_registered_method_handlers(service, wrapped)
+
     def _wrap(self, method: str, handler: Any) -> Any:
         behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         if inspect.isasyncgenfunction(behaviour):
             behaviour = _writing(behaviour)
+        for interceptor in reversed(self._interceptors):
+            behaviour = interceptor.around(method, behaviour)
         make = _MAKERS[handler.request_streaming, handler.response_streaming]
         serialize = handler.response_serializer
         if handler.response_streaming:
             serialize = _unless_bytes(serialize)
-        return make(self.around(method, behaviour), handler.request_deserializer, serialize)
+        return make(behaviour, handler.request_deserializer, serialize)
 
 
 def _writing(generate: Callable[[Any, Any], Any]) -> Behaviour:
@@ -89,7 +102,7 @@ def _unless_bytes(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     return lambda response: response if isinstance(response, bytes) else serialize(response)
 
 
-class ErrorInterceptor(_Interceptor):
+class ErrorInterceptor(Interceptor):
     """Turns what a method raises into a status with details.
 
     A `GenserviceError` is for the client. Anything else is a fault of the server: the log has it whole, and the client
@@ -97,7 +110,6 @@ class ErrorInterceptor(_Interceptor):
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self._log = logger("genservice.rpc")
 
     def around(self, method: str, behaviour: Behaviour) -> Behaviour:
@@ -126,15 +138,36 @@ class ErrorInterceptor(_Interceptor):
         return call
 
 
-class LogInterceptor(_Interceptor):
-    """Logs and counts each RPC when it has ended.
+class CallerInterceptor(Interceptor):
+    """Finds out who calls, for `genservice.server.caller.flow_of`.
+
+    Args:
+        callers: Knows.
+    """
+
+    def __init__(self, callers: caller.Callers) -> None:
+        self._callers = callers
+
+    def around(self, method: str, behaviour: Behaviour) -> Behaviour:
+        """Wraps a method's behaviour."""
+
+        async def call(request: Any, context: Any) -> Any:
+            caller.enter(self._callers, context)
+            return await behaviour(request, context)
+
+        return call
+
+
+class LogInterceptor(Interceptor):
+    """Counts each RPC when it has ended, and logs it.
+
+    A unary call that went well is logged at the level `debug`, unless it was slow or the caller traces it.
 
     Args:
         metrics: What counts.
     """
 
     def __init__(self, metrics: Metrics) -> None:
-        super().__init__()
         self._metrics = metrics
         self._log = logger("genservice.rpc")
 
@@ -145,7 +178,7 @@ class LogInterceptor(_Interceptor):
         async def call(request: Any, context: Any) -> Any:
             notes = rpc.begin()
             started = perf_counter()
-            code = "UNKNOWN"
+            code, response = "UNKNOWN", None
             try:
                 response = await behaviour(request, context)
                 code = "OK"
@@ -159,18 +192,23 @@ class LogInterceptor(_Interceptor):
             finally:
                 seconds = perf_counter() - started
                 self._metrics.rpc_ended(method, code, seconds)
-                write = self._log.error if code in _FAULTS else self._log.debug if quiet else self._log.info
-                write(
-                    "rpc",
-                    method=method,
-                    model=notes.model or _asked_model(request),
-                    code=code,
-                    rows=notes.rows,
-                    seconds=round(seconds, 6),
-                    peer=context.peer(),
-                    trace_id=_trace_id(context.invocation_metadata()),
-                    message=context.details() or "",
-                )
+                trace_id = _trace_id(context.invocation_metadata())
+                # A line costs as much as a small request; of those that nobody looks for, the metrics tell enough.
+                usual = response is not None and not trace_id and seconds < SLOW_S
+                level = logging.ERROR if code in _FAULTS else logging.DEBUG if quiet or usual else logging.INFO
+                if self._log.is_enabled_for(level):
+                    self._log.log(
+                        level,
+                        "rpc",
+                        method=method,
+                        model=notes.model or _asked_model(request),
+                        code=code,
+                        rows=notes.rows,
+                        seconds=round(seconds, 6),
+                        peer=context.peer(),
+                        trace_id=trace_id,
+                        message=context.details() or "",
+                    )
 
         return call
 

@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import grpc
 from grpc_reflection.v1alpha import reflection
 
 from genservice.errors import SettingsError
 from genservice.server.address import Address
-from genservice.server.interceptors import ErrorInterceptor, LogInterceptor
+from genservice.server.caller import Callers
+from genservice.server.interceptors import CallerInterceptor, ErrorInterceptor, Intercepted, LogInterceptor
 from genservice.server.settings import ServerSettings, TlsSettings
 from genservice.server.tls import server_credentials
 from genservice.telemetry.metrics import Metrics
@@ -22,16 +24,15 @@ class Listener:
         metrics: Counts.
 
     Attributes:
-        server: Takes services until it is started.
+        server: Listens.
+        services: Takes services until it is started.
     """
 
     def __init__(self, settings: ServerSettings, metrics: Metrics) -> None:
         self._settings = settings
-        self.server = grpc.aio.server(
-            interceptors=[LogInterceptor(metrics), ErrorInterceptor()],
-            options=_options(settings),
-            maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
-        )
+        self.server = grpc.aio.server(options=_options(settings), maximum_concurrent_rpcs=settings.max_concurrent_rpcs)
+        interceptors = [LogInterceptor(metrics), ErrorInterceptor(), CallerInterceptor(Callers(settings))]
+        self.services: Any = Intercepted(self.server, interceptors)
 
     def reflect(self, services: Iterable[str]) -> None:
         """Lets clients ask for these services, where the settings allow that."""

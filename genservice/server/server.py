@@ -167,22 +167,22 @@ class Server:
         listener = Listener(self.settings, self._metrics)
         self._listeners.append(listener)
         generation_pb2_grpc.add_GenerationServiceServicer_to_server(
-            GenerationService(self._engine, self._metrics), listener.server
+            GenerationService(self._engine, self._metrics), listener.services
         )
         classification_pb2_grpc.add_ClassificationServiceServicer_to_server(
-            ClassificationService(self._engine), listener.server
+            ClassificationService(self._engine), listener.services
         )
         models_pb2_grpc.add_ModelServiceServicer_to_server(
-            ModelService(self._engine.catalog, self._changes), listener.server
+            ModelService(self._engine.catalog, self._changes), listener.services
         )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, listener.server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, listener.services)
         listener.reflect((*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name))
         return listener.bind(self.settings.listen, setting="listen", tls=self.settings.tls)
 
     def _admin_listener(self) -> Address:
         listener = Listener(self.settings, self._metrics)
         self._listeners.append(listener)
-        admin_pb2_grpc.add_ModelAdminServiceServicer_to_server(ModelAdminService(self._engine), listener.server)
+        admin_pb2_grpc.add_ModelAdminServiceServicer_to_server(ModelAdminService(self._engine), listener.services)
         listener.reflect(ADMIN_SERVICES)
         return listener.bind(self.settings.admin_listen, setting="admin_listen")
 

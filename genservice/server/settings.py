@@ -1,7 +1,8 @@
 """Settings of the server."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -54,6 +55,9 @@ class ServerSettings(_Frozen):
     """Seconds between reporting NOT_SERVING and refusing requests: the time that load balancers need to hear of it."""
     drain_limit_s: float = Field(default=30, ge=0)
     """Most seconds that requests under way have at shutdown."""
+    caller_weights: Mapping[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    """By caller: its share among callers, where 1 is what others have. Callers are `x509:NAME` by the common name of
+    their certificates, or by their first other name; without mTLS `ipv4:ADDRESS`, `ipv6:ADDRESS`, or `unix`."""
     reflection: bool = True
     """Whether clients may ask for the services and their messages."""
     log_format: Format = "console"

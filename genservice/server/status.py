@@ -27,8 +27,13 @@ CODES: Mapping[type[errors.GenserviceError], grpc.StatusCode] = {
     errors.ModelFailed: grpc.StatusCode.FAILED_PRECONDITION,
     errors.ContentChanged: grpc.StatusCode.FAILED_PRECONDITION,
     errors.QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.CallerLimit: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    # Another replica may have the time.
+    errors.QueueTimeout: grpc.StatusCode.UNAVAILABLE,
     errors.ServerDraining: grpc.StatusCode.UNAVAILABLE,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.DeadlineTooShort: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.WorkerLost: grpc.StatusCode.UNAVAILABLE,
     errors.ModelError: grpc.StatusCode.INTERNAL,
     errors.StoreError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.InvalidName: grpc.StatusCode.INVALID_ARGUMENT,

@@ -1,7 +1,7 @@
 """`model.toml`: what a version is, and the hash and size of each of its files."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -36,6 +36,9 @@ class Serving(_Frozen):
     """Most rows admitted and not yet computed; more are refused."""
     jit_compile: bool = False
     """Whether XLA compiles the model."""
+    joining: Literal["ANY_STEP", "WHOLE_BATCH", "SHRINKING_BATCH"] = "ANY_STEP"
+    """When rows of an iterative model may join those that are being drawn. The others are there to be measured against:
+    when all have left, with slots that fall free computed on or not."""
 
     @model_validator(mode="after")
     def _sizes_ascend_to_the_most(self) -> "Serving":

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Self
 
@@ -74,6 +75,7 @@ class ModelName:
     label: str | None = None
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def parse(cls, text: str, *, field: str = "model") -> Self:
         """Reads a resource name.
 
@@ -93,6 +95,7 @@ class ModelName:
                 return cls(model, label=label)
         raise InvalidRequest(f"`{field}` is {_FORMS}, where a name has {_RULE}; got {text[:200]!r}.", field=field)
 
+    @lru_cache(maxsize=1024)  # noqa: B019 - bounded, and names are small
     def __str__(self) -> str:
         if self.version is not None:
             return f"models/{self.model}/versions/{self.version}"

@@ -1,5 +1,7 @@
 """What the server counts, for Prometheus."""
 
+from collections.abc import Callable
+from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -39,11 +41,15 @@ class Metrics:
     The labels are bounded: models and versions that were loaded, verbs, outcomes and the methods that exist. The series
     of a version end when it is unloaded.
 
+    Args:
+        now: Seconds on a clock that only goes forward.
+
     Attributes:
         registry: Where the metrics are; of this object alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = perf_counter) -> None:
+        self._now = now
         self.registry = CollectorRegistry()
         seconds: dict[str, Any] = {"registry": self.registry, "buckets": _SECONDS}
         rows: dict[str, Any] = {"registry": self.registry, "buckets": _ROWS}
@@ -72,6 +78,20 @@ class Metrics:
         self._state = _Children(
             Gauge("genservice_model_state", "1 for the state that a version is in.", (*_VERSION, "state"), **plain)
         )
+        self._step_s = _Children(
+            Histogram("genservice_step_seconds", "Time of a step of an iterative model.", _VERSION, **seconds)
+        )
+        self._step_rows = _Children(Histogram("genservice_step_rows", "Live rows of a step.", _VERSION, **rows))
+        self._slots_used = _Children(Gauge("genservice_slots_used", "Slots with a live row.", _VERSION, **plain))
+        self._between_chunks_s = _Children(
+            Histogram("genservice_between_chunks_seconds", "Time between two chunks of a stream.", _VERSION, **seconds)
+        )
+        self._stream_s = _Children(
+            Histogram("genservice_stream_seconds", "Time from a stream's admission to its end.", _VERSION, **seconds)
+        )
+        self._workers_lost = Counter(
+            "genservice_workers_lost", "Workers that died by themselves.", ("worker",), **plain
+        )
         self._first_chunk_s = _Children(
             Histogram(
                 "genservice_first_chunk_seconds",
@@ -86,7 +106,8 @@ class Metrics:
         )
         self._of_versions: tuple[_Children[Any], ...] = (
             self._admitted, self._refused, self._ended, self._batch_rows, self._padding, self._queue_s, self._run_s,
-            self._errors, self._queued, self._running, self._state, self._first_chunk_s,
+            self._errors, self._queued, self._running, self._state, self._first_chunk_s, self._between_chunks_s,
+            self._stream_s, self._step_s, self._step_rows, self._slots_used,
         )  # fmt: skip
 
     def admitted(self, model: str, version: int, verb: str, rows: int) -> None:
@@ -108,6 +129,24 @@ class Metrics:
         self._queue_s[labels].observe(queue_s)
         self._run_s[labels].observe(run_s)
 
+    def draws_began(self, model: str, version: int, rows: int, queue_s: float) -> None:
+        """Rows were given to a worker to be drawn in slots."""
+        del rows
+        self._queue_s[model, version, "sample"].observe(queue_s)
+
+    def step_ran(self, model: str, version: int, rows: int, padded_rows: int, run_s: float) -> None:
+        """An iterative model made a step."""
+        labels = (model, version)
+        self._step_s[labels].observe(run_s)
+        self._step_rows[labels].observe(rows)
+        self._slots_used[labels].set(rows)
+        self._padding[model, version, "sample"].inc(padded_rows - rows)
+
+    def worker_lost(self, worker: str, reason: str) -> None:
+        """A worker has died."""
+        del reason
+        self._workers_lost.labels(worker).inc()
+
     def rows_ended(self, model: str, version: int, verb: str, outcome: str, rows: int) -> None:
         """Rows left the engine."""
         self._ended[model, version, verb, outcome].inc(rows)
@@ -116,6 +155,8 @@ class Metrics:
         """Rows that wait, and rows that a worker has."""
         self._queued[model, version].set(queued_rows)
         self._running[model, version].set(running_rows)
+        if not running_rows and (model, version) in self._slots_used:
+            self._slots_used[model, version].set(0)
 
     def state_changed(self, model: str, version: int, state: str, reason: str) -> None:
         """A version went into another state."""
@@ -132,11 +173,40 @@ class Metrics:
         del reference, error
         self._errors[model, version, verb].inc()
 
-    def first_chunk(self, model: str, version: int, seconds: float) -> None:
-        """A stream's first chunk was made."""
-        self._first_chunk_s[model, version].observe(seconds)
+    def pace(self, model: str, version: int) -> "Pace":
+        """Measures the times of a stream, which was admitted just now."""
+        labels = (model, version)
+        return Pace(self._first_chunk_s[labels], self._between_chunks_s[labels], self._stream_s[labels], self._now)
 
     def rpc_ended(self, method: str, code: str, seconds: float) -> None:
         """An RPC ended with the name of a status code."""
         self._rpcs[method, code].inc()
         self._rpc_s[method,].observe(seconds)
+
+
+class Pace:
+    """The times of one stream.
+
+    Args:
+        first_s: Time to the first chunk.
+        between_s: Time between two chunks.
+        whole_s: Time to the end.
+        now: Seconds.
+    """
+
+    def __init__(self, first_s: Histogram, between_s: Histogram, whole_s: Histogram, now: Callable[[], float]) -> None:
+        self._first_s, self._between_s, self._whole_s = first_s, between_s, whole_s
+        self._now = now
+        self._began = self._last = now()
+        self._chunks = 0
+
+    def told(self) -> None:
+        """A chunk, a preview or a text was made."""
+        now = self._now()
+        (self._between_s if self._chunks else self._first_s).observe(now - self._last)
+        self._last = now
+        self._chunks += 1
+
+    def ended(self) -> None:
+        """The stream is whole."""
+        self._whole_s.observe(self._now() - self._began)

@@ -21,6 +21,11 @@ class Telemetry(Metrics):
         else:
             self._log.info("model state", model=model, version=version, state=state)
 
+    def worker_lost(self, worker: str, reason: str) -> None:
+        """A worker has died."""
+        super().worker_lost(worker, reason)
+        self._log.error("worker lost", worker=worker, reason=reason)
+
     def model_raised(self, model: str, version: int, verb: str, reference: str, error: BaseException) -> None:
         """The model's code raised; the line has the whole exception under the reference that the client was told."""
         super().model_raised(model, version, verb, reference, error)

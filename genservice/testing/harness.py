@@ -11,8 +11,9 @@ import numpy as np
 from genservice.engine.call import Output, Rows
 from genservice.engine.catalog import State, Version
 from genservice.engine.engine import Engine
+from genservice.engine.inline import inline_workers
 from genservice.engine.settings import EngineSettings
-from genservice.engine.worker import InlineWorker
+from genservice.engine.submission import Chunk
 from genservice.errors import PluginError
 from genservice.model.base import Model
 from genservice.model.options import OptionScalar
@@ -85,7 +86,7 @@ class Harness:
                 output=output,
                 options=options,
             )
-            return [results["samples"] async for _, results in stream.chunks()]
+            return [event.results["samples"] async for event in stream.events() if isinstance(event, Chunk)]
 
         chunks = self._runner.run(draw())
         if isinstance(chunks[0], list):
@@ -110,6 +111,6 @@ class Harness:
         return version.manifest is None or version.manifest.family in self._families
 
     async def _start(self) -> None:
-        self.engine = Engine(self._store, self._families, InlineWorker(self._settings), self._settings)
+        self.engine = Engine(self._store, self._families, inline_workers(self._settings), self._settings)
         self.engine.start()
         await self.engine.started()

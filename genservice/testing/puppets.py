@@ -2,14 +2,15 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
 import numpy as np
 
-from genservice.engine.call import Batch, Results
+from genservice.engine.call import Batch, Results, RowDone, RowEvent, Slice
 from genservice.engine.verbs import VERBS
+from genservice.engine.worker import StepListener
 
 
 @dataclass(order=True)
@@ -54,12 +55,14 @@ class PuppetClock:
 
 
 class PuppetReplica:
-    """A replica that keeps each batch until the test finishes it.
+    """A replica that keeps each batch until the test finishes it, and each drawn row until the test ends it.
 
     The results of row i of a call are `first_index + i`, so that a test sees whose rows it got.
 
     Attributes:
         batches: Every batch that was given to it, in order.
+        draws: Slices that are drawn in slots, and where their events go.
+        on_step: Is told of steps; nothing tells it here.
     """
 
     numerics = "puppet"
@@ -67,6 +70,8 @@ class PuppetReplica:
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
+        self.draws: dict[Slice, asyncio.Queue[RowEvent | Exception]] = {}
+        self.on_step: StepListener = lambda step: None
         self._waiting: list[asyncio.Future[None]] = []
 
     async def warm_up(self) -> None:
@@ -85,6 +90,33 @@ class PuppetReplica:
             {VERBS[piece.call.verb].output: np.arange(piece.start, piece.stop) + piece.call.first_index}
             for piece in batch
         ]
+
+    async def draw(self, piece: Slice) -> AsyncGenerator[RowEvent, None]:
+        """Gives what the test tells."""
+        events = self.draws[piece] = asyncio.Queue()
+        left = len(piece)
+        try:
+            while left:
+                event = await events.get()
+                if isinstance(event, Exception):
+                    raise event
+                left -= isinstance(event, RowDone)
+                yield event
+        finally:
+            del self.draws[piece]
+
+    async def tell(self, *events: RowEvent | Exception, draw: int = 0) -> None:
+        """Tells what happens to the rows of a draw, counted from the oldest, and lets the event loop come to rest."""
+        queue = list(self.draws.values())[draw]
+        for event in events:
+            queue.put_nowait(event)
+        await settle()
+
+    async def done(self, *rows: int, draw: int = 0) -> None:
+        """Ends rows of a draw."""
+        piece = list(self.draws)[draw]
+        results = [RowDone(row, {"samples": np.array([row + piece.call.first_index])}) for row in rows]
+        await self.tell(*results, draw=draw)
 
     async def finish(self, error: Exception | None = None) -> None:
         """Finishes the oldest batch, or makes it fail, and lets the event loop come to rest."""

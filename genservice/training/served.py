@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from genservice.engine.catalog import State, Version
 from genservice.engine.engine import Engine
+from genservice.engine.inline import inline_workers
 from genservice.engine.settings import EngineSettings
+from genservice.engine.submission import Chunk
 from genservice.engine.verbs import VERBS
-from genservice.engine.worker import InlineWorker
 from genservice.model.options import OptionScalar
 from genservice.plugin_host import Family
 from genservice.store.names import ModelName
@@ -44,7 +45,7 @@ async def serving(
         ModelFailed: One cannot be loaded.
     """
     settings = EngineSettings()
-    engine = Engine(store, families, InlineWorker(settings), settings)
+    engine = Engine(store, families, inline_workers(settings), settings)
     try:
         yield engine, [await _loaded(engine, name) for name in models]
     finally:
@@ -68,9 +69,10 @@ async def draw(
     """
     stream = engine.sample(version.name, sample_count=sample_count, seed=seed, first_index=first_index, options=options)
     chunks = []
-    async for piece, results in stream.chunks():
-        chunks.append(np.asarray(results[VERBS["sample"].output]))
-        advance(len(piece))
+    async for chunk in stream.events():
+        assert isinstance(chunk, Chunk)
+        chunks.append(np.asarray(chunk.results[VERBS["sample"].output]))
+        advance(len(chunk))
     return np.concatenate(chunks)
 
 

@@ -20,6 +20,26 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _SampleOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SampleOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SampleOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SAMPLE_ORDER_UNSPECIFIED: _SampleOrder.ValueType  # 0
+    """By index."""
+    SAMPLE_ORDER_AS_READY: _SampleOrder.ValueType  # 1
+    """As they are done: a sample never waits for one before it."""
+
+class SampleOrder(_SampleOrder, metaclass=_SampleOrderEnumTypeWrapper):
+    """Order in which the samples of a stream are sent."""
+
+SAMPLE_ORDER_UNSPECIFIED: SampleOrder.ValueType  # 0
+"""By index."""
+SAMPLE_ORDER_AS_READY: SampleOrder.ValueType  # 1
+"""As they are done: a sample never waits for one before it."""
+Global___SampleOrder: _TypeAlias = SampleOrder  # noqa: Y015
+
 class _ScoreKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -136,6 +156,9 @@ class SampleRequest(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     CHUNK_ROWS_FIELD_NUMBER: _builtins.int
     CONTENT_HASH_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    PREVIEW_STEPS_FIELD_NUMBER: _builtins.int
+    TEXT_DELTAS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """`models/{model}`, `models/{model}/versions/{n}` or `models/{model}/labels/{label}`. Required."""
     seed: _builtins.int
@@ -148,6 +171,16 @@ class SampleRequest(_message.Message):
     """Most samples in a chunk. 0: the server chooses, by bytes; it never exceeds its limit of bytes a chunk."""
     content_hash: _builtins.str
     """If not empty: refuse (FAILED_PRECONDITION, reason CONTENT_CHANGED) a version with another content hash."""
+    order: Global___SampleOrder.ValueType
+    """Order in which the samples are sent."""
+    preview_steps: _builtins.int
+    """If not 0: send, of each sample that is being made, a preview every so many steps. Only for models that list `preview`
+    among their features; a slow reader gets fewer.
+    """
+    text_deltas: _builtins.bool
+    """Whether text is sent as it is drawn, before its sample is whole. Only for models of text; a slow reader gets longer
+    pieces.
+    """
     @_builtins.property
     def options(self) -> _containers.MessageMap[_builtins.str, _types_pb2.OptionValue]:
         """Options by name, as the model's JSON Schema declares them. Absent ones take their defaults."""
@@ -172,10 +205,13 @@ class SampleRequest(_message.Message):
         output: Global___Output | None = ...,
         chunk_rows: _builtins.int = ...,
         content_hash: _builtins.str = ...,
+        order: Global___SampleOrder.ValueType = ...,
+        preview_steps: _builtins.int = ...,
+        text_deltas: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "output", b"output", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "chunk_rows", b"chunk_rows", "conditions", b"conditions", "content_hash", b"content_hash", "first_index", b"first_index", "model", b"model", "options", b"options", "output", b"output", "sample_count", b"sample_count", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "chunk_rows", b"chunk_rows", "conditions", b"conditions", "content_hash", b"content_hash", "first_index", b"first_index", "model", b"model", "options", b"options", "order", b"order", "output", b"output", "preview_steps", b"preview_steps", "sample_count", b"sample_count", "seed", b"seed", "text_deltas", b"text_deltas"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -192,6 +228,8 @@ class SampleResponse(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    TEXT_DELTA_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def header(self) -> Global___SampleHeader:
         """First, once."""
@@ -204,22 +242,108 @@ class SampleResponse(_message.Message):
     def summary(self) -> Global___SampleSummary:
         """Last, once: the stream is whole."""
 
+    @_builtins.property
+    def preview(self) -> Global___SamplePreview:
+        """A sample as it is on its way."""
+
+    @_builtins.property
+    def text_delta(self) -> Global___TextDelta:
+        """More of a text."""
+
     def __init__(
         self,
         *,
         header: Global___SampleHeader | None = ...,
         chunk: Global___SampleChunk | None = ...,
         summary: Global___SampleSummary | None = ...,
+        preview: Global___SamplePreview | None = ...,
+        text_delta: Global___TextDelta | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "event", b"event", "header", b"header", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "event", b"event", "header", b"header", "preview", b"preview", "summary", b"summary", "text_delta", b"text_delta"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "event", b"event", "header", b"header", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "event", b"event", "header", b"header", "preview", b"preview", "summary", b"summary", "text_delta", b"text_delta"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["header", "chunk", "summary"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["header", "chunk", "summary", "preview", "text_delta"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___SampleResponse: _TypeAlias = SampleResponse  # noqa: Y015
+
+@_typing.final
+class SamplePreview(_message.Message):
+    """A sample that is not done, as it would be if it ended here."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    TENSOR_FIELD_NUMBER: _builtins.int
+    ENCODED_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Index of the sample."""
+    step: _builtins.int
+    """Steps that it has made."""
+    @_builtins.property
+    def tensor(self) -> _types_pb2.Tensor:
+        """`[1, ...]`."""
+
+    @_builtins.property
+    def encoded(self) -> _types_pb2.EncodedRows:
+        """One file."""
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        step: _builtins.int = ...,
+        tensor: _types_pb2.Tensor | None = ...,
+        encoded: _types_pb2.EncodedRows | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["encoded", b"encoded", "sample", b"sample", "tensor", b"tensor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoded", b"encoded", "index", b"index", "sample", b"sample", "step", b"step", "tensor", b"tensor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_sample: _TypeAlias = _typing.Literal["tensor", "encoded"]  # noqa: Y015
+    _WhichOneofArgType_sample: _TypeAlias = _typing.Literal["sample", b"sample"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_sample) -> _WhichOneofReturnType_sample | None: ...
+
+Global___SamplePreview: _TypeAlias = SamplePreview  # noqa: Y015
+
+@_typing.final
+class TextDelta(_message.Message):
+    """Text that was drawn since the sample's last delta. After a cut the sample is drawn anew from its beginning: what was
+    received before is told by the offsets.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    TOKEN_OFFSET_FIELD_NUMBER: _builtins.int
+    CHARACTER_OFFSET_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Index of the sample."""
+    token_offset: _builtins.int
+    """Tokens of the sample before this delta."""
+    character_offset: _builtins.int
+    """Characters (Unicode code points) of the sample before this delta."""
+    text: _builtins.str
+    """The text. Together the deltas of a sample are its text."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        token_offset: _builtins.int = ...,
+        character_offset: _builtins.int = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["character_offset", b"character_offset", "index", b"index", "text", b"text", "token_offset", b"token_offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextDelta: _TypeAlias = TextDelta  # noqa: Y015
 
 @_typing.final
 class SampleHeader(_message.Message):
@@ -267,7 +391,7 @@ Global___SampleHeader: _TypeAlias = SampleHeader  # noqa: Y015
 
 @_typing.final
 class SampleChunk(_message.Message):
-    """Samples in the order of their indexes."""
+    """Samples; in the order of their indexes, unless the request asks for another."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

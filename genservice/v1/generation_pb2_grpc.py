@@ -67,7 +67,8 @@ class GenerationServiceServicer(object):
     """
 
     def Sample(self, request, context):
-        """Streams samples of p(x), or of p(x | conditions): a header, chunks in index order, a summary.
+        """Streams samples of p(x), or of p(x | conditions): a header, chunks, a summary; where asked for, previews and text
+        on its way in between.
         Sample i of a seed is the same whatever else is asked for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

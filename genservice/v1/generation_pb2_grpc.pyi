@@ -34,7 +34,8 @@ class GenerationServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> GenerationServiceAsyncStub: ...
     Sample: _grpc.UnaryStreamMultiCallable[_generation_pb2.SampleRequest, _generation_pb2.SampleResponse]
-    """Streams samples of p(x), or of p(x | conditions): a header, chunks in index order, a summary.
+    """Streams samples of p(x), or of p(x | conditions): a header, chunks, a summary; where asked for, previews and text
+    on its way in between.
     Sample i of a seed is the same whatever else is asked for.
     """
     Score: _grpc.UnaryUnaryMultiCallable[_generation_pb2.ScoreRequest, _generation_pb2.ScoreResponse]
@@ -52,7 +53,8 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Sample: _aio.UnaryStreamMultiCallable[_generation_pb2.SampleRequest, _generation_pb2.SampleResponse]  # type: ignore[assignment]
-    """Streams samples of p(x), or of p(x | conditions): a header, chunks in index order, a summary.
+    """Streams samples of p(x), or of p(x | conditions): a header, chunks, a summary; where asked for, previews and text
+    on its way in between.
     Sample i of a seed is the same whatever else is asked for.
     """
     Score: _aio.UnaryUnaryMultiCallable[_generation_pb2.ScoreRequest, _generation_pb2.ScoreResponse]  # type: ignore[assignment]
@@ -73,7 +75,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_pb2.SampleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_generation_pb2.SampleResponse], _abc.AsyncIterator[_generation_pb2.SampleResponse]]:
-        """Streams samples of p(x), or of p(x | conditions): a header, chunks in index order, a summary.
+        """Streams samples of p(x), or of p(x | conditions): a header, chunks, a summary; where asked for, previews and text
+        on its way in between.
         Sample i of a seed is the same whatever else is asked for.
         """
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from genservice.v1 import types_pb2 as genservice_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agenservice/v1/models.proto\x12\rgenservice.v1\x1a\x19genservice/v1/types.proto\"\xf7\x03\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.genservice.v1.ModelState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_hash\x18\x04 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x05 \x01(\t\x12\x0e\n\x06plugin\x18\x06 \x01(\t\x12\r\n\x05verbs\x18\x07 \x03(\t\x12\x16\n\x0eoptions_schema\x18\x08 \x01(\t\x12(\n\x05\x65vent\x18\t \x01(\x0b\x32\x19.genservice.v1.TensorSpec\x12?\n\nconditions\x18\n \x03(\x0b\x32+.genservice.v1.ModelVersion.ConditionsEntry\x12\x0e\n\x06labels\x18\x0b \x03(\t\x12\x13\n\x0bmedia_types\x18\x0c \x03(\t\x12/\n\x0b\x64\x65terminism\x18\r \x01(\x0e\x32\x1a.genservice.v1.Determinism\x12\x10\n\x08numerics\x18\x0e \x01(\t\x12\x13\n\x0b\x62\x61tch_sizes\x18\x0f \x03(\x05\x12\x0c\n\x04\x63\x61rd\x18\x10 \x01(\t\x1aL\n\x0f\x43onditionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.genservice.v1.TensorSpec:\x02\x38\x01\"\xbe\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x08versions\x18\x02 \x03(\x0b\x32\x1b.genservice.v1.ModelVersion\x12\x30\n\x06labels\x18\x03 \x03(\x0b\x32 .genservice.v1.Model.LabelsEntry\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x04 \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.genservice.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x10GetModelResponse\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.genservice.v1.Model\"!\n\x11WatchModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x12WatchModelResponse\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.genservice.v1.Model*\xbe\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x17\n\x13MODEL_STATE_WARMING\x10\x02\x12\x15\n\x11MODEL_STATE_READY\x10\x03\x12\x18\n\x14MODEL_STATE_DRAINING\x10\x04\x12\x18\n\x14MODEL_STATE_UNLOADED\x10\x05\x12\x16\n\x12MODEL_STATE_FAILED\x10\x06\x32\x83\x02\n\x0cModelService\x12Q\n\nListModels\x12 .genservice.v1.ListModelsRequest\x1a!.genservice.v1.ListModelsResponse\x12K\n\x08GetModel\x12\x1e.genservice.v1.GetModelRequest\x1a\x1f.genservice.v1.GetModelResponse\x12S\n\nWatchModel\x12 .genservice.v1.WatchModelRequest\x1a!.genservice.v1.WatchModelResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agenservice/v1/models.proto\x12\rgenservice.v1\x1a\x19genservice/v1/types.proto\"\x88\x05\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.genservice.v1.ModelState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_hash\x18\x04 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x05 \x01(\t\x12\x0e\n\x06plugin\x18\x06 \x01(\t\x12\r\n\x05verbs\x18\x07 \x03(\t\x12\x16\n\x0eoptions_schema\x18\x08 \x01(\t\x12(\n\x05\x65vent\x18\t \x01(\x0b\x32\x19.genservice.v1.TensorSpec\x12?\n\nconditions\x18\n \x03(\x0b\x32+.genservice.v1.ModelVersion.ConditionsEntry\x12\x0e\n\x06labels\x18\x0b \x03(\t\x12\x13\n\x0bmedia_types\x18\x0c \x03(\t\x12/\n\x0b\x64\x65terminism\x18\r \x01(\x0e\x32\x1a.genservice.v1.Determinism\x12\x10\n\x08numerics\x18\x0e \x01(\t\x12\x13\n\x0b\x62\x61tch_sizes\x18\x0f \x03(\x05\x12\x0c\n\x04\x63\x61rd\x18\x10 \x01(\t\x12G\n\x0frows_per_second\x18\x11 \x03(\x0b\x32..genservice.v1.ModelVersion.RowsPerSecondEntry\x12\x10\n\x08\x66\x65\x61tures\x18\x12 \x03(\t\x1aL\n\x0f\x43onditionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.genservice.v1.TensorSpec:\x02\x38\x01\x1a\x34\n\x12RowsPerSecondEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xbe\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x08versions\x18\x02 \x03(\x0b\x32\x1b.genservice.v1.ModelVersion\x12\x30\n\x06labels\x18\x03 \x03(\x0b\x32 .genservice.v1.Model.LabelsEntry\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x04 \x01(\x03\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.genservice.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x10GetModelResponse\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.genservice.v1.Model\"!\n\x11WatchModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x12WatchModelResponse\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.genservice.v1.Model*\xda\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x17\n\x13MODEL_STATE_WARMING\x10\x02\x12\x15\n\x11MODEL_STATE_READY\x10\x03\x12\x18\n\x14MODEL_STATE_DRAINING\x10\x04\x12\x18\n\x14MODEL_STATE_UNLOADED\x10\x05\x12\x16\n\x12MODEL_STATE_FAILED\x10\x06\x12\x1a\n\x16MODEL_STATE_RECOVERING\x10\x07\x32\x83\x02\n\x0cModelService\x12Q\n\nListModels\x12 .genservice.v1.ListModelsRequest\x1a!.genservice.v1.ListModelsResponse\x12K\n\x08GetModel\x12\x1e.genservice.v1.GetModelRequest\x1a\x1f.genservice.v1.GetModelResponse\x12S\n\nWatchModel\x12 .genservice.v1.WatchModelRequest\x1a!.genservice.v1.WatchModelResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,30 +34,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODELVERSION_CONDITIONSENTRY']._loaded_options = None
   _globals['_MODELVERSION_CONDITIONSENTRY']._serialized_options = b'8\001'
+  _globals['_MODELVERSION_ROWSPERSECONDENTRY']._loaded_options = None
+  _globals['_MODELVERSION_ROWSPERSECONDENTRY']._serialized_options = b'8\001'
   _globals['_MODEL_LABELSENTRY']._loaded_options = None
   _globals['_MODEL_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_MODELSTATE']._serialized_start=1101
-  _globals['_MODELSTATE']._serialized_end=1291
+  _globals['_MODELSTATE']._serialized_start=1246
+  _globals['_MODELSTATE']._serialized_end=1464
   _globals['_MODELVERSION']._serialized_start=73
-  _globals['_MODELVERSION']._serialized_end=576
-  _globals['_MODELVERSION_CONDITIONSENTRY']._serialized_start=500
-  _globals['_MODELVERSION_CONDITIONSENTRY']._serialized_end=576
-  _globals['_MODEL']._serialized_start=579
-  _globals['_MODEL']._serialized_end=769
-  _globals['_MODEL_LABELSENTRY']._serialized_start=724
-  _globals['_MODEL_LABELSENTRY']._serialized_end=769
-  _globals['_LISTMODELSREQUEST']._serialized_start=771
-  _globals['_LISTMODELSREQUEST']._serialized_end=829
-  _globals['_LISTMODELSRESPONSE']._serialized_start=831
-  _globals['_LISTMODELSRESPONSE']._serialized_end=914
-  _globals['_GETMODELREQUEST']._serialized_start=916
-  _globals['_GETMODELREQUEST']._serialized_end=947
-  _globals['_GETMODELRESPONSE']._serialized_start=949
-  _globals['_GETMODELRESPONSE']._serialized_end=1004
-  _globals['_WATCHMODELREQUEST']._serialized_start=1006
-  _globals['_WATCHMODELREQUEST']._serialized_end=1039
-  _globals['_WATCHMODELRESPONSE']._serialized_start=1041
-  _globals['_WATCHMODELRESPONSE']._serialized_end=1098
-  _globals['_MODELSERVICE']._serialized_start=1294
-  _globals['_MODELSERVICE']._serialized_end=1553
+  _globals['_MODELVERSION']._serialized_end=721
+  _globals['_MODELVERSION_CONDITIONSENTRY']._serialized_start=591
+  _globals['_MODELVERSION_CONDITIONSENTRY']._serialized_end=667
+  _globals['_MODELVERSION_ROWSPERSECONDENTRY']._serialized_start=669
+  _globals['_MODELVERSION_ROWSPERSECONDENTRY']._serialized_end=721
+  _globals['_MODEL']._serialized_start=724
+  _globals['_MODEL']._serialized_end=914
+  _globals['_MODEL_LABELSENTRY']._serialized_start=869
+  _globals['_MODEL_LABELSENTRY']._serialized_end=914
+  _globals['_LISTMODELSREQUEST']._serialized_start=916
+  _globals['_LISTMODELSREQUEST']._serialized_end=974
+  _globals['_LISTMODELSRESPONSE']._serialized_start=976
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1059
+  _globals['_GETMODELREQUEST']._serialized_start=1061
+  _globals['_GETMODELREQUEST']._serialized_end=1092
+  _globals['_GETMODELRESPONSE']._serialized_start=1094
+  _globals['_GETMODELRESPONSE']._serialized_end=1149
+  _globals['_WATCHMODELREQUEST']._serialized_start=1151
+  _globals['_WATCHMODELREQUEST']._serialized_end=1184
+  _globals['_WATCHMODELRESPONSE']._serialized_start=1186
+  _globals['_WATCHMODELRESPONSE']._serialized_end=1243
+  _globals['_MODELSERVICE']._serialized_start=1467
+  _globals['_MODELSERVICE']._serialized_end=1726
 # @@protoc_insertion_point(module_scope)

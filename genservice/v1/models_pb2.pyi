@@ -40,6 +40,8 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     """In the store, and not served."""
     MODEL_STATE_FAILED: _ModelState.ValueType  # 6
     """Cannot be served; `reason` says why."""
+    MODEL_STATE_RECOVERING: _ModelState.ValueType  # 7
+    """Its worker died, and another is being started; requests are taken and wait."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
     """State of a version."""
@@ -58,6 +60,8 @@ MODEL_STATE_UNLOADED: ModelState.ValueType  # 5
 """In the store, and not served."""
 MODEL_STATE_FAILED: ModelState.ValueType  # 6
 """Cannot be served; `reason` says why."""
+MODEL_STATE_RECOVERING: ModelState.ValueType  # 7
+"""Its worker died, and another is being started; requests are taken and wait."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 @_typing.final
@@ -87,6 +91,26 @@ class ModelVersion(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class RowsPerSecondEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
@@ -103,6 +127,8 @@ class ModelVersion(_message.Message):
     NUMERICS_FIELD_NUMBER: _builtins.int
     BATCH_SIZES_FIELD_NUMBER: _builtins.int
     CARD_FIELD_NUMBER: _builtins.int
+    ROWS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`models/{model}/versions/{n}`."""
     state: Global___ModelState.ValueType
@@ -147,6 +173,14 @@ class ModelVersion(_message.Message):
     def batch_sizes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Sizes that batches are padded to, ascending."""
 
+    @_builtins.property
+    def rows_per_second(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Rows a second that one replica has been measured to make, by verb; only of verbs that have run."""
+
+    @_builtins.property
+    def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What else it can do: `preview` where samples can be seen on their way, `text_deltas` where text can."""
+
     def __init__(
         self,
         *,
@@ -166,10 +200,12 @@ class ModelVersion(_message.Message):
         numerics: _builtins.str = ...,
         batch_sizes: _abc.Iterable[_builtins.int] | None = ...,
         card: _builtins.str = ...,
+        rows_per_second: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        features: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_sizes", b"batch_sizes", "card", b"card", "conditions", b"conditions", "content_hash", b"content_hash", "determinism", b"determinism", "event", b"event", "family", b"family", "labels", b"labels", "media_types", b"media_types", "name", b"name", "numerics", b"numerics", "options_schema", b"options_schema", "plugin", b"plugin", "reason", b"reason", "state", b"state", "verbs", b"verbs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_sizes", b"batch_sizes", "card", b"card", "conditions", b"conditions", "content_hash", b"content_hash", "determinism", b"determinism", "event", b"event", "family", b"family", "features", b"features", "labels", b"labels", "media_types", b"media_types", "name", b"name", "numerics", b"numerics", "options_schema", b"options_schema", "plugin", b"plugin", "reason", b"reason", "rows_per_second", b"rows_per_second", "state", b"state", "verbs", b"verbs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -201,7 +201,7 @@ Global___Condition: _TypeAlias = Condition  # noqa: Y015
 
 @_typing.final
 class OptionValue(_message.Message):
-    """The value of an option: a scalar, of the type that the option's JSON Schema declares."""
+    """The value of an option, of the type that the option's JSON Schema declares."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -209,6 +209,7 @@ class OptionValue(_message.Message):
     INT64_VALUE_FIELD_NUMBER: _builtins.int
     DOUBLE_VALUE_FIELD_NUMBER: _builtins.int
     STRING_VALUE_FIELD_NUMBER: _builtins.int
+    STRINGS_VALUE_FIELD_NUMBER: _builtins.int
     bool_value: _builtins.bool
     """For `boolean` options."""
     int64_value: _builtins.int
@@ -217,6 +218,10 @@ class OptionValue(_message.Message):
     """For `number` options."""
     string_value: _builtins.str
     """For `string` options, and for names of labels."""
+    @_builtins.property
+    def strings_value(self) -> Global___StringRows:
+        """For `array` options, such as the strings that end a text."""
+
     def __init__(
         self,
         *,
@@ -224,12 +229,13 @@ class OptionValue(_message.Message):
         int64_value: _builtins.int = ...,
         double_value: _builtins.float = ...,
         string_value: _builtins.str = ...,
+        strings_value: Global___StringRows | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "double_value", b"double_value", "int64_value", b"int64_value", "string_value", b"string_value", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "double_value", b"double_value", "int64_value", b"int64_value", "string_value", b"string_value", "strings_value", b"strings_value", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "double_value", b"double_value", "int64_value", b"int64_value", "string_value", b"string_value", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bool_value", b"bool_value", "double_value", b"double_value", "int64_value", b"int64_value", "string_value", b"string_value", "strings_value", b"strings_value", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["bool_value", "int64_value", "double_value", "string_value"]  # noqa: Y015
+    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["bool_value", "int64_value", "double_value", "string_value", "strings_value"]  # noqa: Y015
     _WhichOneofArgType_value: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_value) -> _WhichOneofReturnType_value | None: ...
 
@@ -272,6 +278,7 @@ class TensorSpec(_message.Message):
     MINIMUM_FIELD_NUMBER: _builtins.int
     MAXIMUM_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    OPTIONAL_FIELD_NUMBER: _builtins.int
     data_type: Global___DataType.ValueType
     """Element type. UNSPECIFIED: strings."""
     minimum: _builtins.float
@@ -280,6 +287,8 @@ class TensorSpec(_message.Message):
     """Greatest value an element takes. Absent: not bounded."""
     description: _builtins.str
     """What the elements mean, for people."""
+    optional: _builtins.bool
+    """Whether a request may leave it out."""
     @_builtins.property
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Extent of each dimension; -1 where it varies."""
@@ -292,10 +301,11 @@ class TensorSpec(_message.Message):
         minimum: _builtins.float | None = ...,
         maximum: _builtins.float | None = ...,
         description: _builtins.str = ...,
+        optional: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "maximum", b"maximum", "minimum", b"minimum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "data_type", b"data_type", "description", b"description", "maximum", b"maximum", "minimum", b"minimum", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maximum", b"_maximum", "_minimum", b"_minimum", "data_type", b"data_type", "description", b"description", "maximum", b"maximum", "minimum", b"minimum", "optional", b"optional", "shape", b"shape"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__maximum: _TypeAlias = _typing.Literal["maximum"]  # noqa: Y015
     _WhichOneofArgType__maximum: _TypeAlias = _typing.Literal["_maximum", b"_maximum"]  # noqa: Y015

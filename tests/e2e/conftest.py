@@ -1,6 +1,7 @@
 """A real server process with the models that ship, and a proxy that cuts connections."""
 
 import math
+import os
 import re
 import signal
 import socket
@@ -33,11 +34,18 @@ class ServerProcess:
     process: subprocess.Popen
     address: str = ""
     http: str = ""
+    admin: str = ""
     log: list[str] = field(default_factory=list)
 
     @property
     def resident_bytes(self):
-        return psutil.Process(self.process.pid).memory_info().rss
+        """Memory of the server and of its workers."""
+        return sum(process.memory_info().rss for process in (psutil.Process(self.process.pid), *self.workers()))
+
+    def workers(self):
+        """The worker processes that live."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
 
     def metric(self, name, **labels):
         """The value of a metric, summed over the series that have the labels."""
@@ -55,19 +63,28 @@ class ServerProcess:
 
 
 @contextmanager
-def serving(listen="127.0.0.1:0"):
-    """`genservice serve` with no arguments but its ports, once its models are ready; it ends well, or was killed."""
-    command = [sys.executable, "-m", "genservice", "serve", "--listen", listen, "--http-listen", "127.0.0.1:0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+def serving(listen="127.0.0.1:0", *, models=MODELS, arguments=(), environment=None):
+    """`genservice serve` with its ports, once its models are ready; it ends well, or was killed.
+
+    Args:
+        listen: Where.
+        models: Which models to wait for.
+        arguments: More arguments.
+        environment: More variables.
+    """
+    ports = ["--listen", listen, "--http-listen", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "genservice", "serve", *ports, *map(str, arguments)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
     running = ServerProcess(process)
     ready = set()
     for line in process.stderr:
         running.log.append(line)
         if listening := re.search(r"grpc=(\S+) http=(\S+)", line):
             running.address, running.http = listening.groups()
+            running.admin = (re.search(r"admin=(\S*:\d+)", line) or ["", ""])[1]
         if "state=READY" in line:
             ready.add(re.search(r"model=(\S+)", line)[1])
-        if ready >= MODELS:
+        if ready >= set(models):
             break
     else:
         pytest.fail("the server ended:\n" + "".join(running.log))

@@ -16,8 +16,8 @@ from pydantic import Field
 
 from genservice import Classifier, Embedder, Generator, Label, Latent, Options, Scorer, Static, TensorSpec
 from genservice.engine.engine import Engine
+from genservice.engine.inline import inline_workers
 from genservice.engine.settings import EngineSettings
-from genservice.engine.worker import InlineWorker
 from genservice.plugin_host import Family
 from genservice.server.server import Server
 from genservice.server.settings import ServerSettings
@@ -246,7 +246,7 @@ def serve(store, families, gate):
         async with AsyncExitStack() as stack:
             told = Told()
             engine_settings = EngineSettings(**(engine or {}))
-            core = Engine(store, families, InlineWorker(engine_settings), engine_settings, observer=told)
+            core = Engine(store, families, inline_workers(engine_settings), engine_settings, observer=told)
             core.start()
             stack.push_async_callback(core.stop)
             server = Server(

@@ -177,7 +177,9 @@ async def test_a_deadline_ends_a_request_and_the_next_is_served(running, refused
     assert len(await read_all(running.generation.Sample(request))) == 3
 
 
-async def test_a_full_queue_refuses_and_says_when_to_come_back(serve, store, publish, gate, refused, read_all):
+async def test_a_caller_whose_rows_fill_its_part_of_the_queue_is_told_when_to_come_back(
+    serve, store, publish, gate, refused, read_all
+):
     publish(store, "narrow", "gated", max_queue_rows=2, max_batch_rows=1)
     async with serve() as running:
         gate.shut()
@@ -190,13 +192,13 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back(serve, store, pub
         await running.told.until(lambda: running.told.admissions == 2)
         refusal = await refused(running.generation.Sample(request))
         assert refusal.code == grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert refusal.info.reason == "QUEUE_FULL"
+        assert refusal.info.reason == "CALLER_LIMIT"
         assert refusal.retry.retry_delay.ToMilliseconds() >= 50
         gate.open()
         assert all(messages[-1].HasField("summary") for messages in await asyncio.gather(one, two))
         assert (await read_all(running.generation.Sample(request)))[-1].HasField("summary")
         refused_rows = running.value(
-            "genservice_rows_refused_total", model="narrow", version=1, verb="sample", reason="QUEUE_FULL"
+            "genservice_rows_refused_total", model="narrow", version=1, verb="sample", reason="CALLER_LIMIT"
         )
         assert refused_rows == 2
 

@@ -10,7 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from genservice.engine.flow import Flow
 from genservice.errors import SettingsError
+from genservice.v1.classification_pb2 import ClassifyRequest
 from genservice.v1.models_pb2 import ListModelsRequest
 
 
@@ -89,6 +91,22 @@ async def test_under_mtls_a_client_needs_a_certificate(serve, authority, certifi
         assert refusal.code == grpc.StatusCode.UNAVAILABLE
     async with serve(tls=tls, credentials=credentials_of(authority, authority.issue("client"))) as running:
         assert (await running.models.ListModels(ListModelsRequest())).models
+
+
+async def test_under_mtls_the_caller_is_the_name_in_its_certificate(serve, authority, certified, inputs, monkeypatch):
+    tls = {**certified, "client_ca": authority.certificate}
+    credentials = credentials_of(authority, authority.issue("alice"))
+    async with serve(tls=tls, credentials=credentials, caller_weights={"x509:alice": 2.0}) as running:
+        flows = []
+        call = running.engine.call
+
+        def seen(*args, flow, **named):
+            flows.append(flow)
+            return call(*args, flow=flow, **named)
+
+        monkeypatch.setattr(running.engine, "call", seen)
+        await running.classification.Classify(ClassifyRequest(model="models/toy", inputs=inputs([[1, 2, 3]])))
+        assert flows == [Flow("x509:alice", weight=2.0)]
 
 
 async def test_a_client_of_another_authority_is_not_served(serve, authority, certified, refused, tmp_path):

@@ -56,6 +56,7 @@ def test_the_exported_names_are_those_that_authors_rely_on():
         "Static",
         "Tagger",
         "TensorSpec",
+        "TextGenerator",
         "hookimpl",
         "load_weights",
         "save_weights",

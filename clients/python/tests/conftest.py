@@ -81,12 +81,17 @@ class FakeService(
     """Sample i is `[i, seed % 1000, offset]`, offset being the condition of that name.
 
     `streams` holds what the next calls of Sample do: a list of steps, each "header", "summary", "hang", a range
-    (start, end) to send as a chunk, a message, or a Cut. A call without a script is answered in full.
+    (start, end) to send as a chunk, "half" (the first half of what is asked for), "rest" (the other), a message, or a
+    Cut. A call without a script does the steps of `always`, else it is answered in full. `changes` are made in headers.
+    Before each step of a call, `before_step` is called with the request and the step.
     `failures` holds the Cuts of the next calls of a method, by its name.
     """
 
     def __init__(self):
         self.streams = deque()
+        self.always = None
+        self.changes = {}
+        self.before_step = lambda request, step: None
         self.failures = defaultdict(deque)
         self.requests = defaultdict(list)
         self.metadata = []
@@ -102,7 +107,7 @@ class FakeService(
             ),
             "determinism": types_pb2.DETERMINISM_BITWISE,
             "numerics": "cpu",
-        } | changes
+        } | (self.changes | changes)
         return generation_pb2.SampleResponse(header=generation_pb2.SampleHeader(**fields))
 
     def chunk(self, request, *ranges):
@@ -129,24 +134,34 @@ class FakeService(
     def Sample(self, request, context):
         self.requests["Sample"].append(request)
         self.metadata.append(dict(context.invocation_metadata()))
-        steps = self.streams.popleft() if self.streams else self._whole(request)
+        steps = self.streams.popleft() if self.streams else (self.always or self._whole(request))
         if "hang" in steps:
             context.add_callback(self.cancelled.set)
         for step in steps:
-            match step:
-                case "header":
-                    yield self.header(request)
-                case "summary":
-                    yield generation_pb2.SampleResponse(summary=generation_pb2.SampleSummary())
-                case "hang":
-                    self.cancelled.wait(10)
-                    return
-                case Cut():
-                    step.end(context)
-                case (int(start), int(end)):
-                    yield self.chunk(request, (start, end))
-                case _ if callable(step):
-                    yield step(request)
+            self.before_step(request, step)
+            if step == "hang":
+                self.cancelled.wait(10)
+                return
+            if isinstance(step, Cut):
+                step.end(context)
+            yield self._response(request, step)
+
+    def _response(self, request, step):
+        end = request.first_index + request.sample_count
+        half = request.first_index + request.sample_count // 2
+        match step:
+            case "header":
+                return self.header(request)
+            case "half":
+                return self.chunk(request, (request.first_index, half))
+            case "rest":
+                return self.chunk(request, (half, end))
+            case "summary":
+                return generation_pb2.SampleResponse(summary=generation_pb2.SampleSummary())
+            case (int(start), int(end)):
+                return self.chunk(request, (start, end))
+            case _:
+                return step(request)
 
     def _whole(self, request):
         end = request.first_index + request.sample_count
@@ -219,12 +234,14 @@ class FakeService(
             verbs=["sample"],
             options_schema='{"type": "object"}',
             event=types_pb2.TensorSpec(data_type=types_pb2.DATA_TYPE_FLOAT32, shape=[3], minimum=-1, maximum=1),
-            conditions={"prompt": types_pb2.TensorSpec()},
+            conditions={"prompt": types_pb2.TensorSpec(optional=True)},
             labels=LABELS,
             media_types=["image/png"],
             determinism=types_pb2.DETERMINISM_SAME_DRAWS,
             batch_sizes=[1, 8],
             card="# Digits",
+            rows_per_second={"sample": 1500.0},
+            features=["preview"],
         )
         return models_pb2.Model(name=name, versions=[version], labels={"stable": 3}, default_version=3)
 
@@ -268,19 +285,16 @@ class RunningService:
     target: str
 
 
-def start(credentials=None):
+def start(credentials=None, address="127.0.0.1:0"):
     server = grpc.server(futures.ThreadPoolExecutor(8))
     service = FakeService()
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(service, server)
     classification_pb2_grpc.add_ClassificationServiceServicer_to_server(service, server)
     models_pb2_grpc.add_ModelServiceServicer_to_server(service, server)
     admin_pb2_grpc.add_ModelAdminServiceServicer_to_server(service, server)
-    if credentials is None:
-        port = server.add_insecure_port("127.0.0.1:0")
-    else:
-        port = server.add_secure_port("127.0.0.1:0", credentials)
+    port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     server.start()
-    return RunningService(service, server, f"127.0.0.1:{port}")
+    return RunningService(service, server, f"{address.rpartition(':')[0]}:{port}")
 
 
 class FakeClock(genservice_client.Clock):
@@ -364,8 +378,8 @@ def another_service():
     """Starts further services."""
     started = []
 
-    def begin(credentials=None):
-        started.append(start(credentials))
+    def begin(credentials=None, address="127.0.0.1:0"):
+        started.append(start(credentials, address))
         return started[-1]
 
     yield begin

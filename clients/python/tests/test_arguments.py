@@ -53,10 +53,17 @@ def test_an_option_keeps_its_type(value, kind):
     assert getattr(message, kind) == value
 
 
-@pytest.mark.parametrize("value", [None, [1], np.array([1.0]), b"x", 1j])
-def test_what_is_no_scalar_is_no_option(value):
+@pytest.mark.parametrize("value", [None, [1], ["a", 1], {"a"}, np.array([1.0]), np.array(["a"]), b"x", 1j])
+def test_what_is_neither_a_scalar_nor_a_list_of_strings_is_no_option(value):
     with pytest.raises(TypeError, match="option 'x'"):
         option_values({"x": value}, {})
+
+
+@pytest.mark.parametrize("value", [["\n\n", "EXIT"], ("a",), []])
+def test_a_list_of_strings_is_an_option(value):
+    message = option_values({"stop": value}, {})["stop"]
+    assert message.WhichOneof("value") == "strings_value"
+    assert list(message.strings_value.rows) == list(value)
 
 
 def test_an_integer_beyond_64_bits_is_refused():

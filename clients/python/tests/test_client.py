@@ -73,6 +73,8 @@ async def test_a_model_tells_all_about_its_versions(side, client, service):
     assert version.options_schema == {"type": "object"}
     assert (version.event.shape, version.event.minimum) == ((3,), -1)
     assert version.conditions["prompt"].dtype is None
+    assert (version.conditions["prompt"].optional, version.event.optional) == (True, False)
+    assert (version.rows_per_second, version.features) == ({"sample": 1500.0}, ("preview",))
     assert (version.determinism, version.batch_sizes, version.card) == ("SAME_DRAWS", (1, 8), "# Digits")
     with pytest.raises(KeyError, match="no version 4"):
         model.version(4)
@@ -136,6 +138,36 @@ async def test_unary_calls_are_made_again(side, client, service, cut, clock):
     assert clock.sleeps == [pytest.approx(0.1), pytest.approx(3.2)]
 
 
+async def test_calls_go_round_the_replicas(side, another_service):
+    replicas = [another_service() for _ in range(3)]
+    client = side.client(",".join(replica.target for replica in replicas))
+    for _ in range(6):
+        await side.call(client.embed("digits", INPUTS))
+    assert [len(replica.service.requests["Embed"]) for replica in replicas] == [2, 2, 2]
+
+
+async def test_a_call_that_fails_goes_to_the_next_replica_at_once(side, another_service, cut, clock):
+    replicas = [another_service() for _ in range(2)]
+    client = side.client([replica.target for replica in replicas])
+    replicas[0].service.failures["Embed"].append(cut(grpc.StatusCode.RESOURCE_EXHAUSTED, retry_after_s=100))
+    assert len(await side.call(client.embed("digits", INPUTS))) == 6
+    assert clock.sleeps == []
+    # It rests: the other one is asked, though it is not its turn.
+    await side.call(client.embed("digits", INPUTS))
+    assert [len(replica.service.requests["Embed"]) for replica in replicas] == [1, 2]
+
+
+async def test_a_round_of_failures_is_followed_by_a_wait_and_counts_as_one_attempt(side, another_service, cut, clock):
+    replicas = [another_service() for _ in range(2)]
+    client = side.client([replica.target for replica in replicas], retry=gc_client.RetryPolicy(max_attempts=2))
+    for replica in replicas:
+        replica.service.failures["Embed"].extend([cut()] * 5)
+    with pytest.raises(gc_client.UnavailableError):
+        await side.call(client.embed("digits", INPUTS))
+    assert clock.sleeps == [pytest.approx(0.1)]
+    assert sum(len(replica.service.requests["Embed"]) for replica in replicas) == 3 + 1
+
+
 async def test_attempts_are_bounded(side, running, service, cut, clock):
     client = side.client(running.target, retry=gc_client.RetryPolicy(max_attempts=3))
     service.failures["Embed"].extend([cut()] * 9)
@@ -171,6 +203,48 @@ async def test_metadata_goes_with_every_call(side, running, service):
     await side.call(client.embed("digits", INPUTS))
     await side.collect(client.sample("digits", 1))
     assert [metadata["authorization"] for metadata in service.metadata] == ["Bearer x"] * 2
+
+
+async def test_a_version_that_one_replica_lacks_is_asked_for_at_another(side, another_service, cut, clock):
+    replicas = [another_service() for _ in range(2)]
+    client = side.client([replica.target for replica in replicas], limits=gc_client.Limits(max_request_rows=3))
+    missing = cut(grpc.StatusCode.NOT_FOUND, reason="NOT_FOUND")
+    replicas[1].service.failures["Classify"].append(missing)
+    replicas[1].service.failures["GetModel"].append(missing)
+    assert (await side.call(client.classify("digits", INPUTS))).predicted == ["zero", "one", "two"] * 2
+    assert clock.sleeps == []
+
+
+async def test_a_model_that_is_not_there_is_not_looked_for_everywhere(side, another_service, cut):
+    replicas = [another_service() for _ in range(2)]
+    client = side.client([replica.target for replica in replicas])
+    replicas[0].service.failures["Classify"].append(cut(grpc.StatusCode.NOT_FOUND, reason="NOT_FOUND"))
+    with pytest.raises(gc_client.NotFoundError):
+        await side.call(client.classify("digits", INPUTS))
+    assert not replicas[1].service.requests["Classify"]
+
+
+async def test_priority_and_share_are_sent_where_they_are_given(side, running, service):
+    client = side.client(running.target, priority="low", caller_share="nightly")
+    await side.call(client.embed("digits", INPUTS))
+    await side.call(client.embed("digits", INPUTS, priority="high"))
+    await side.collect(client.sample("digits", 1, priority="normal"))
+    await side.collect(client.stream_classify("digits", [INPUTS], top_k=1, priority="high"))
+    assert [metadata["genservice-priority"] for metadata in service.metadata] == ["low", "high", "normal", "high"]
+    assert {metadata["genservice-caller"] for metadata in service.metadata} == {"nightly"}
+
+
+async def test_neither_is_sent_by_default(side, client, service):
+    await side.call(client.embed("digits", INPUTS))
+    assert not {"genservice-priority", "genservice-caller"} & service.metadata[0].keys()
+
+
+async def test_a_priority_that_does_not_exist_is_refused_before_a_call(side, client, service):
+    with pytest.raises(ValueError, match="priority is 'urgent'; it must be one of low, normal, high"):
+        await side.call(client.embed("digits", INPUTS, priority="urgent"))
+    with pytest.raises(ValueError, match="priority is 'urgent'"):
+        client.sample("digits", 1, priority="urgent")
+    assert not service.metadata
 
 
 async def test_a_closed_client_says_so(side, running):

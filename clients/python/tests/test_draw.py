@@ -39,17 +39,18 @@ def test_however_streams_lose_repeat_and_disorder_every_sample_is_given_out_once
     for chunks in streams:
         if draw.complete:
             break
-        draw.receive(header(draw.next_request()))
+        asked = draw.ask_next()
+        asked.receive(header(asked.request))
         for start, length in chunks:
             try:
-                draw.receive(chunk(first_index + start, first_index + start + length))
+                asked.receive(chunk(first_index + start, first_index + start + length))
             except ProtocolError:
                 break
         given_out += taken(draw)
     while not draw.complete:
-        asked = draw.next_request()
-        draw.receive(header(asked))
-        draw.receive(chunk(asked.first_index, asked.first_index + asked.sample_count))
+        asked = draw.ask_next()
+        asked.receive(header(asked.request))
+        asked.receive(chunk(asked.start, asked.end))
         given_out += taken(draw)
     assert given_out == list(range(first_index, first_index + 30))
     assert draw.received_count == 30

@@ -9,42 +9,91 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from genservice_client import Endpoint, KeepAlive, Limits, Tls
+from genservice_client.endpoint import Address, addresses_of, name_in
 
 
 @pytest.mark.parametrize(
-    ("target", "uri"),
+    ("target", "targets"),
     [
-        ("host:1", "host:1"),
-        ("dns:///host:1", "dns:///host:1"),
-        ("unix:/tmp/x", "unix:/tmp/x"),
-        (["host:1"], "host:1"),
-        (["127.0.0.1:1", "127.0.0.2:2"], "ipv4:127.0.0.1:1,127.0.0.2:2"),
-        (["[::1]:1", "[::2]:2"], "ipv6:[::1]:1,[::2]:2"),
-        (["localhost:1", "127.0.0.1:2"], "ipv4:127.0.0.1:1,127.0.0.1:2"),
+        ("host:1", ["host:1"]),
+        ("host", ["host"]),
+        ("dns:///host:1", ["dns:///host:1"]),
+        ("unix:/tmp/x,y", ["unix:/tmp/x,y"]),
+        ("a:1, b:2", ["a:1", "b:2"]),
+        ("ipv4:10.0.0.1:1,10.0.0.2:2", ["10.0.0.1:1", "10.0.0.2:2"]),
+        ("ipv6:[::1]:1", ["[::1]:1"]),
+        (("a:1", "[::1]:1", "unix:/tmp/x"), ["a:1", "[::1]:1", "unix:/tmp/x"]),
     ],
 )
-def test_targets_are_written_as_grpc_reads_them(target, uri):
-    assert Endpoint(target).uri() == uri
+def test_each_target_is_one_of_a_sequence(target, targets):
+    assert list(Endpoint(target).targets()) == targets
 
 
-@pytest.mark.parametrize("target", [["127.0.0.1:1", "[::1]:1"], ["127.0.0.1", "127.0.0.2:2"], ["dns:///a:1", "b:2"]])
-def test_targets_that_grpc_cannot_reach_together_are_refused(target):
-    with pytest.raises(ValueError, match=r"target|host:port"):
-        Endpoint(target).uri()
+@pytest.mark.parametrize("target", [["127.0.0.1", "127.0.0.2:2"], ["a:1", "http://b:2"], "a:1,b", ["a:1", "b:x"]])
+def test_several_targets_each_need_a_port(target):
+    with pytest.raises(ValueError, match="host:port"):
+        Endpoint(target)
 
 
-def test_wrong_settings_are_refused():
+@pytest.mark.parametrize("target", ["", [], [""], "a:1,", ["a:1", ""]])
+def test_an_empty_target_is_refused(target):
     with pytest.raises(ValueError, match="empty"):
-        Endpoint("")
-    with pytest.raises(ValueError, match="server_name"):
-        Endpoint(["127.0.0.1:1", "127.0.0.1:2"], tls=Tls())
-    with pytest.raises(ValueError, match="at least 1"):
-        Limits(max_request_rows=0)
+        Endpoint(target)
+
+
+@pytest.mark.parametrize("name", ["max_request_rows", "max_request_bytes", "part_rows", "read_ahead_bytes"])
+def test_limits_are_at_least_one(name):
+    with pytest.raises(ValueError, match=f"{name} is 0"):
+        Limits(**{name: 0})
+
+
+@pytest.mark.parametrize("share", ["x" * 65, "ä", "a\nb"])
+def test_a_share_that_metadata_cannot_carry_is_refused(share):
+    with pytest.raises(ValueError, match="caller_share"):
+        Endpoint("a:1", caller_share=share)
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("host:1", ("host", 1)),
+        ("dns:///host:1", ("host", 1)),
+        ("127.0.0.1:1", None),
+        ("[::1]:1", None),
+        ("host", None),
+        ("unix:/tmp/x", None),
+        ("dns://8.8.8.8/host:1", None),
+    ],
+)
+def test_names_are_told_from_addresses(target, name):
+    assert name_in(target) == name
+
+
+@pytest.mark.parametrize(
+    ("found", "uris"),
+    [
+        ([], ["dns:///host:1"]),
+        (["10.0.0.1"], ["dns:///host:1"]),
+        (["::1", "127.0.0.1"], ["dns:///host:1"]),  # one machine, by both protocols
+        (["::1", "10.0.0.1", "10.0.0.2"], ["10.0.0.1:1", "10.0.0.2:1"]),
+        (["fd00::1", "fd00::2"], ["[fd00::1]:1", "[fd00::2]:1"]),
+    ],
+)
+def test_several_addresses_of_one_kind_are_several_replicas(found, uris):
+    assert [address.uri for address in addresses_of("dns:///host:1", found)] == uris
+
+
+def test_a_certificate_is_for_the_name_that_was_looked_up():
+    endpoint = Endpoint("host:1", tls=Tls())
+    options = [dict(endpoint.channel_options(address)) for address in addresses_of("host:1", ["10.0.0.1", "10.0.0.2"])]
+    assert [option["grpc.ssl_target_name_override"] for option in options] == ["host", "host"]
 
 
 def test_the_channel_goes_round_and_leaves_retries_to_the_sdk():
     options = dict(
-        Endpoint("a:1", keepalive=KeepAlive(interval_s=5, timeout_s=1), tls=Tls(server_name="x")).channel_options()
+        Endpoint("a:1", keepalive=KeepAlive(interval_s=5, timeout_s=1), tls=Tls(server_name="x")).channel_options(
+            Address("a:1")
+        )
     )
     assert json.loads(options["grpc.service_config"]) == {"loadBalancingConfig": [{"round_robin": {}}]}
     assert options["grpc.enable_retries"] == 0

@@ -50,6 +50,31 @@ def test_damaged_details_are_passed_over():
     assert error.message == "x"
 
 
+@pytest.mark.parametrize(
+    ("code", "reason", "error_class"),
+    [
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", gc_client.QueueFullError),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "CALLER_LIMIT", gc_client.CallerLimitError),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "", gc_client.ResourceExhaustedError),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT", gc_client.DeadlineTooShortError),
+        # The code is the server's word, whatever the reason.
+        (grpc.StatusCode.INTERNAL, "QUEUE_FULL", gc_client.InternalError),
+    ],
+)
+async def test_causes_that_callers_tell_apart_have_classes(side, running, service, cut, code, reason, error_class):
+    client = side.client(running.target, retry=gc_client.RetryPolicy(max_attempts=1))
+    service.failures["Score"].append(cut(code, reason=reason))
+    with pytest.raises(gc_client.StatusError) as caught:
+        await side.call(client.score("digits", [[1.0]]))
+    assert type(caught.value) is error_class
+    assert (caught.value.code, caught.value.reason) == (code, reason)
+
+
+@pytest.mark.parametrize(("metadata", "estimate_s"), [({"estimate_seconds": "2.5"}, 2.5), ({}, None)])
+def test_a_deadline_that_is_too_short_tells_what_would_be_enough(metadata, estimate_s):
+    assert gc_client.DeadlineTooShortError("x", metadata=metadata).estimate_s == estimate_s
+
+
 async def test_the_details_reach_the_caller(side, client, service, cut):
     service.failures["Score"].append(
         cut(grpc.StatusCode.OUT_OF_RANGE, "too much", field="options.temperature", reason="OUT_OF_RANGE")
@@ -68,6 +93,10 @@ async def test_the_details_reach_the_caller(side, client, service, cut):
         (gc_client.UnavailableError("x", reason="SERVER_DRAINING"), True),
         (gc_client.FailedPreconditionError("x", retry_after_s=1.0), True),
         (gc_client.FailedPreconditionError("x"), False),
+        (gc_client.UnavailableError("x", reason="WORKER_LOST", retry_after_s=1.0), True),
+        (gc_client.DeadlineExceededError("x", reason="QUEUE_TIMEOUT", retry_after_s=1.0), True),
+        (gc_client.DeadlineTooShortError("x", reason="DEADLINE_TOO_SHORT"), False),
+        (gc_client.QueueFullError("x", reason="QUEUE_FULL"), True),
         (gc_client.CancelledError("x"), True),
         (gc_client.InternalError("Received RST_STREAM with error code 2"), True),
         (gc_client.InternalError("Internal error from Core"), True),

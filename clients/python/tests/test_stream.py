@@ -51,6 +51,10 @@ async def test_the_request_says_all_that_was_asked(side, client, service):
         temperature=0.5,
         greedy=np.bool_(True),
         label="x",
+        stop=["\n\n", "EXIT"],
+        order="as_ready",
+        preview_steps=5,
+        text_deltas=True,
     )
     await side.collect(stream)
     (request,) = service.requests["Sample"]
@@ -64,7 +68,17 @@ async def test_the_request_says_all_that_was_asked(side, client, service):
     assert request.options["temperature"].double_value == 0.5
     assert request.options["greedy"].WhichOneof("value") == "bool_value"
     assert request.options["label"].string_value == "x"
+    assert list(request.options["stop"].strings_value.rows) == ["\n\n", "EXIT"]
+    assert request.order == generation_pb2.SAMPLE_ORDER_AS_READY
+    assert (request.preview_steps, request.text_deltas) == (5, True)
     assert request.content_hash == ""
+
+
+async def test_a_string_is_a_condition_that_all_samples_share(side, client, service, cut):
+    service.streams.append(["header", (0, 1), cut()])
+    await side.collect(client.sample("digits", 3, conditions={"prompt": "a cat"}))
+    prompts = [list(request.conditions["prompt"].strings.rows) for request in service.requests["Sample"]]
+    assert prompts == [["a cat"], ["a cat"]]
 
 
 async def test_output_is_left_out_unless_asked_for(side, client, service):
@@ -89,6 +103,8 @@ async def test_a_seed_is_drawn_on_this_side(side, client, service):
         {"sample_count": 1, "seed": 2**64},
         {"sample_count": 1, "output": "png"},
         {"sample_count": 1, "chunk_rows": -1},
+        {"sample_count": 1, "preview_steps": -1},
+        {"sample_count": 1, "order": "random"},
         {"sample_count": 1, "timeout_s": 0},
         {"sample_count": 3, "conditions": {"a": np.zeros((2, 1))}},
         {"sample_count": 3, "conditions": {"a": np.float32(1)}},

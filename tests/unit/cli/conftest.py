@@ -91,5 +91,5 @@ def server(toy_store: Path) -> Iterator[str]:
 def run() -> Run:
     """Runs the command line in this process."""
     # A table is wider than the terminal of a test.
-    environment = {"COLUMNS": "200"}
+    environment = {"COLUMNS": "300"}
     return lambda *arguments: CliRunner(env=environment).invoke(main, [str(argument) for argument in arguments])

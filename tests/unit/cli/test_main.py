@@ -11,7 +11,7 @@ COMMANDS = sorted(main.commands)
 
 def test_there_is_a_command_for_each_thing() -> None:
     assert COMMANDS == [
-        "classify", "config", "demo", "evaluate", "models", "plugins", "sample", "serve", "train", "version",
+        "classify", "config", "demo", "devices", "evaluate", "models", "plugins", "sample", "serve", "train", "version",
     ]  # fmt: skip
 
 

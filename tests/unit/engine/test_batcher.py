@@ -23,17 +23,18 @@ class Scale(Options):
 class Scene:
     """A batcher with its puppets, and a reader for each submission."""
 
-    def __init__(self, observer=None, **serving):
+    def __init__(self, observer=None, iterative=False, **serving):
         self.clock = PuppetClock()
         self.replica = PuppetReplica()
         self.batcher = Batcher(
             "toy",
             1,
-            self.replica,
             Serving(**{"max_batch_rows": 8, **serving}),
             self.clock,
             observer or SilentObserver(),
+            iterative=iterative,
         )
+        self.batcher.attach(self.replica)
         self.closed = []
 
     def submit(self, rows, *, first_index=0, window=None, deadline=None, options=None, verb="sample"):
@@ -138,7 +139,7 @@ async def test_a_long_stream_leaves_room_for_a_short_request():
 async def test_a_stream_that_nobody_reads_is_granted_its_window_and_no_more():
     scene = Scene()
     submission = scene.submit(1_000_000, window=10)
-    chunks = submission.chunks(5)
+    chunks = submission.events(5)
     first = asyncio.create_task(anext(chunks))
     await settle()
     await scene.replica.finish()
@@ -147,7 +148,7 @@ async def test_a_stream_that_nobody_reads_is_granted_its_window_and_no_more():
         await scene.replica.finish()
     assert submission.granted_rows == submission.taken_rows == 10
     second = await anext(chunks)
-    np.testing.assert_array_equal(second[1]["samples"], range(5, 10))
+    np.testing.assert_array_equal(second.results["samples"], range(5, 10))
     assert submission.granted_rows == 15
     await chunks.aclose()
     assert scene.closed == [submission]
@@ -243,7 +244,7 @@ async def test_streams_that_read_on_wait_for_room_and_never_overfill_the_queue()
     streams = []
     for start in range(5):
         # Each is admitted while the queue is empty, and stops after its first chunk.
-        chunks = scene.submit(1000, first_index=1000 * start, window=8).chunks(4)
+        chunks = scene.submit(1000, first_index=1000 * start, window=8).events(4)
         first = asyncio.create_task(anext(chunks))
         await settle()
         while scene.replica.running:
@@ -261,7 +262,7 @@ async def test_streams_that_read_on_wait_for_room_and_never_overfill_the_queue()
             await scene.replica.finish()
     assert most <= 20
     for start, reader in enumerate(readers):
-        assert list((await reader)[1]["samples"]) == [1000 * start + row for row in range(8, 12)]
+        assert list((await reader).results["samples"]) == [1000 * start + row for row in range(8, 12)]
     for chunks in streams:
         await chunks.aclose()
 
@@ -274,7 +275,7 @@ async def test_the_time_in_the_queue_counts_from_the_grant():
             waits.append(queue_s)
 
     scene = Scene(observer=Watcher())
-    chunks = scene.submit(1000, window=8).chunks(4)
+    chunks = scene.submit(1000, window=8).events(4)
     reader = asyncio.create_task(anext(chunks))
     for _ in range(5):
         await settle()

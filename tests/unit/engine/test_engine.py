@@ -9,8 +9,8 @@ import pytest
 from genservice.engine.call import Output
 from genservice.engine.catalog import State
 from genservice.engine.engine import Engine
+from genservice.engine.inline import inline_workers
 from genservice.engine.settings import EngineSettings
-from genservice.engine.worker import InlineWorker
 from genservice.errors import (
     ContentChanged,
     InvalidRequest,
@@ -32,7 +32,7 @@ def running(store, families):
     @asynccontextmanager
     async def run(**settings):
         settings = EngineSettings(**settings)
-        engine = Engine(store, families, InlineWorker(settings), settings)
+        engine = Engine(store, families, inline_workers(settings), settings)
         engine.start()
         await engine.started()
         try:
@@ -44,8 +44,8 @@ def running(store, families):
 
 
 async def draw(engine, name=TOY, count=20, **request):
-    chunks = engine.sample(name, sample_count=count, **request).chunks()
-    results = [results["samples"] async for _, results in chunks]
+    chunks = engine.sample(name, sample_count=count, **request).events()
+    results = [chunk.results["samples"] async for chunk in chunks]
     return results if isinstance(results[0], list) else np.concatenate(results)
 
 
@@ -77,7 +77,7 @@ async def test_each_request_gets_its_own_options(running):
 async def test_without_a_seed_two_draws_differ_and_the_seed_is_told(running):
     async with running() as engine:
         first = engine.sample(TOY, sample_count=5)
-        (samples,) = [results["samples"] async for _, results in first.chunks()]
+        (samples,) = [chunk.results["samples"] async for chunk in first.events()]
         assert not np.array_equal(samples, await draw(engine, count=5))
         np.testing.assert_array_equal(samples, await draw(engine, count=5, seed=first.seed))
 
@@ -192,7 +192,7 @@ async def test_a_request_that_would_hold_too_many_bytes_is_refused(running):
         first = engine.sample(TOY, sample_count=1000)
         with pytest.raises(QueueFull):
             engine.sample(TOY, sample_count=1000)
-        async for _ in first.chunks():
+        async for _ in first.events():
             pass
         assert len(await draw(engine, count=50)) == 50
 
@@ -254,12 +254,12 @@ async def test_a_version_is_loaded_beside_another_and_the_first_unloaded(running
         assert (await engine.load(TOY)).state is State.LOADING
         assert await engine.load(TOY) is engine.catalog.find("toy", 2)
         await reaches(engine, "toy", 2, State.READY)
-        stream = engine.sample(ModelName("toy", version=1), sample_count=100, chunk_rows=10, seed=1).chunks()
+        stream = engine.sample(ModelName("toy", version=1), sample_count=100, chunk_rows=10, seed=1).events()
         await anext(stream)
         assert engine.unload(ModelName("toy", version=1)).state is State.DRAINING
         with pytest.raises(ModelNotReady):
             await draw(engine, ModelName("toy", version=1))
-        assert sum([len(piece) async for piece, _ in stream]) == 90
+        assert sum([len(chunk) async for chunk in stream]) == 90
         await reaches(engine, "toy", 1, State.UNLOADED)
         assert len(await draw(engine)) == 20
 
@@ -311,7 +311,7 @@ async def test_a_stream_goes_on_on_a_version_that_is_not_the_newest_any_more(run
 async def test_a_stream_that_was_cut_may_end_on_a_version_that_drains(running):
     async with running() as engine:
         pinned = engine.catalog.ready(TOY).content_hash
-        other = engine.sample(TOY, sample_count=100, chunk_rows=10).chunks()
+        other = engine.sample(TOY, sample_count=100, chunk_rows=10).events()
         await anext(other)
         engine.unload(ModelName("toy", version=1))
         assert len(await draw(engine, ModelName("toy", version=1), content_hash=pinned)) == 20
@@ -342,7 +342,7 @@ async def test_a_version_is_loaded_by_a_label_that_was_set_since(running, store,
 async def test_what_is_asked_for_last_comes_out(running):
     async with running() as engine:
         first = ModelName("toy", version=1)
-        stream = engine.sample(TOY, sample_count=100, chunk_rows=10).chunks()
+        stream = engine.sample(TOY, sample_count=100, chunk_rows=10).events()
         await anext(stream)
         assert engine.unload(first).state is State.DRAINING
         assert (await engine.load(first)).state is State.DRAINING
@@ -357,7 +357,7 @@ async def test_what_is_asked_for_last_comes_out(running):
 
 async def test_an_unload_has_a_limit(running):
     async with running(unload_limit_s=0.05) as engine:
-        stalled = engine.sample(TOY, sample_count=10**6).chunks()
+        stalled = engine.sample(TOY, sample_count=10**6).events()
         await anext(stalled)
         engine.unload(ModelName("toy", version=1))
         await reaches(engine, "toy", 1, State.UNLOADED)
@@ -390,7 +390,7 @@ async def test_settings_change_how_a_model_is_served(running):
 
 async def test_a_drain_ends_streams_and_refuses_new_ones(running):
     async with running() as engine:
-        stalled = engine.sample(TOY, sample_count=10**6).chunks()
+        stalled = engine.sample(TOY, sample_count=10**6).events()
         await anext(stalled)
         finishing = asyncio.create_task(draw(engine, count=100))
         await asyncio.sleep(0)

@@ -6,7 +6,8 @@ from genservice.model import base
 
 VERBS = {
     genservice.Generator: {"sample"},
-    genservice.IterativeGenerator: {"sample", "allocate", "enter", "step", "finish"},
+    genservice.IterativeGenerator: {"allocate", "enter", "step", "finish"},
+    genservice.TextGenerator: {"allocate", "enter", "step", "detokenize"},
     genservice.Classifier: {"logits"},
     genservice.Scorer: {"log_prob"},
     genservice.Latent: {"encode", "decode"},

@@ -70,12 +70,42 @@ def test_a_version_is_in_one_state_and_its_series_end_with_it(metrics):
 
 def test_rpcs_are_counted_and_timed(metrics):
     metrics.rpc_ended("/a/B", "OK", 0.5)
-    metrics.first_chunk("toy", 1, 0.125)
     metrics.model_raised("toy", 1, "sample", "ab12", RuntimeError())
     assert value(metrics, "genservice_rpcs_total", method="/a/B", code="OK") == 1
     assert value(metrics, "genservice_rpc_seconds_sum", method="/a/B") == 0.5
-    assert value(metrics, "genservice_first_chunk_seconds_sum", model="toy", version=1) == 0.125
     assert value(metrics, "genservice_model_errors_total", model="toy", version=1, verb="sample") == 1
+
+
+def test_the_pace_of_a_stream_is_measured():
+    seconds = iter([10.0, 10.5, 10.75, 11.75, 12.0])
+    metrics = Metrics(now=lambda: next(seconds))
+    pace = metrics.pace("toy", 1)
+    for _ in range(3):
+        pace.told()
+    pace.ended()
+    of_toy = {"model": "toy", "version": 1}
+    assert value(metrics, "genservice_first_chunk_seconds_sum", **of_toy) == 0.5
+    assert value(metrics, "genservice_between_chunks_seconds_sum", **of_toy) == 1.25
+    assert value(metrics, "genservice_between_chunks_seconds_count", **of_toy) == 2
+    assert value(metrics, "genservice_stream_seconds_sum", **of_toy) == 2
+
+
+def test_steps_show_the_slots_that_are_used_until_none_is(metrics):
+    of_toy = {"model": "toy", "version": 1}
+    metrics.draws_began("toy", 1, 5, 0.25)
+    metrics.step_ran("toy", 1, 5, 8, 0.125)
+    assert value(metrics, "genservice_slots_used", **of_toy) == 5
+    assert value(metrics, "genservice_step_rows_sum", **of_toy) == 5
+    assert value(metrics, "genservice_step_seconds_sum", **of_toy) == 0.125
+    assert value(metrics, "genservice_padding_rows_total", verb="sample", **of_toy) == 3
+    assert value(metrics, "genservice_queue_seconds_sum", verb="sample", **of_toy) == 0.25
+    metrics.queue_changed("toy", 1, 0, 0)
+    assert value(metrics, "genservice_slots_used", **of_toy) == 0
+
+
+def test_lost_workers_are_counted(metrics):
+    metrics.worker_lost("CPU:0", "killed by SIGKILL")
+    assert value(metrics, "genservice_workers_lost_total", worker="CPU:0") == 1
 
 
 def test_two_servers_in_one_process_count_apart(metrics):

@@ -1,17 +1,20 @@
 """The Python SDK of genservice: streams samples, classifies, scores and embeds over gRPC."""
 
 from genservice_client.admin import AdminClient, AsyncAdminClient
+from genservice_client.async_client import AsyncClient
 from genservice_client.classification import Classification, Score, ScoreKind
-from genservice_client.client import AsyncClient, Client
+from genservice_client.client import Client
 from genservice_client.clock import Clock
 from genservice_client.endpoint import Endpoint, KeepAlive, Limits, Tls
 from genservice_client.errors import (
     AbortedError,
     AlreadyExistsError,
+    CallerLimitError,
     CancelledError,
     ClientClosedError,
     DataLossError,
     DeadlineExceededError,
+    DeadlineTooShortError,
     FailedPreconditionError,
     GenserviceClientError,
     InternalError,
@@ -21,6 +24,7 @@ from genservice_client.errors import (
     OutOfRangeError,
     PermissionDeniedError,
     ProtocolError,
+    QueueFullError,
     ResourceExhaustedError,
     StatusError,
     StreamChangedError,
@@ -29,6 +33,7 @@ from genservice_client.errors import (
     UnimplementedError,
     UnknownError,
 )
+from genservice_client.glimpses import SamplePreview, TextDelta
 from genservice_client.models import ModelInfo, ModelState, VersionInfo
 from genservice_client.retry import RetryPolicy
 from genservice_client.samples import Determinism, SampleChunk, SampleHeader, Samples, SampleSummary
@@ -43,6 +48,7 @@ __all__ = [
     "AsyncAdminClient",
     "AsyncClient",
     "AsyncSampleStream",
+    "CallerLimitError",
     "CancelledError",
     "Classification",
     "Client",
@@ -50,6 +56,7 @@ __all__ = [
     "Clock",
     "DataLossError",
     "DeadlineExceededError",
+    "DeadlineTooShortError",
     "Determinism",
     "Endpoint",
     "FailedPreconditionError",
@@ -65,10 +72,12 @@ __all__ = [
     "OutOfRangeError",
     "PermissionDeniedError",
     "ProtocolError",
+    "QueueFullError",
     "ResourceExhaustedError",
     "RetryPolicy",
     "SampleChunk",
     "SampleHeader",
+    "SamplePreview",
     "SampleStream",
     "SampleSummary",
     "Samples",
@@ -77,6 +86,7 @@ __all__ = [
     "StatusError",
     "StreamChangedError",
     "TensorSpec",
+    "TextDelta",
     "Tls",
     "UnauthenticatedError",
     "UnavailableError",

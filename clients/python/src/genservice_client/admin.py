@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from genservice.v1 import admin_pb2
-from genservice_client.async_transport import AsyncTransport
+from genservice_client.async_transport import AsyncRuntime
 from genservice_client.calls import Calls
 from genservice_client.closing import AsyncClosing, Closing
 from genservice_client.endpoint import Endpoint, Settings
 from genservice_client.models import ModelInfo, VersionInfo
 from genservice_client.names import resource_name
-from genservice_client.sync_transport import SyncTransport
+from genservice_client.sync_transport import SyncRuntime
 from genservice_client.transport import run
 
 
@@ -20,13 +20,13 @@ class AdminVerbs(Calls):
     async def load_model(self, name: str, *, timeout_s: float | None = None) -> VersionInfo:
         """Begins to load a version, as `AdminClient.load_model` does."""
         request = admin_pb2.LoadModelRequest(name=resource_name(name))
-        response = await self._call(self._transport.stubs.admin.LoadModel, request, self._deadline(timeout_s))
+        response = await self._call(lambda stubs: stubs.admin.LoadModel, request, self._deadline(timeout_s))
         return VersionInfo.from_message(response.version)
 
     async def unload_model(self, name: str, *, timeout_s: float | None = None) -> VersionInfo:
         """Drains a version, as `AdminClient.unload_model` does."""
         request = admin_pb2.UnloadModelRequest(name=resource_name(name))
-        response = await self._call(self._transport.stubs.admin.UnloadModel, request, self._deadline(timeout_s))
+        response = await self._call(lambda stubs: stubs.admin.UnloadModel, request, self._deadline(timeout_s))
         return VersionInfo.from_message(response.version)
 
     async def set_label(self, name: str, version: int | None, *, timeout_s: float | None = None) -> ModelInfo:
@@ -34,7 +34,7 @@ class AdminVerbs(Calls):
         if version is not None and version < 1:
             raise ValueError(f"version is {version}; it must be at least 1, or None to remove the label")
         request = admin_pb2.SetLabelRequest(name=resource_name(name), version=version or 0)
-        response = await self._call(self._transport.stubs.admin.SetLabel, request, self._deadline(timeout_s))
+        response = await self._call(lambda stubs: stubs.admin.SetLabel, request, self._deadline(timeout_s))
         return ModelInfo.from_message(response.model)
 
 
@@ -47,7 +47,7 @@ class AsyncAdminClient(AdminVerbs, AsyncClosing):
     """
 
     def __init__(self, target: str | Sequence[str], **settings: Unpack[Settings]) -> None:
-        super().__init__(AsyncTransport(Endpoint(target, **settings)))
+        super().__init__(AsyncRuntime(Endpoint(target, **settings)))
 
 
 class AdminClient(Closing):
@@ -59,8 +59,7 @@ class AdminClient(Closing):
     """
 
     def __init__(self, target: str | Sequence[str], **settings: Unpack[Settings]) -> None:
-        self._transport = SyncTransport(Endpoint(target, **settings))
-        self._verbs = AdminVerbs(self._transport)
+        self._verbs: AdminVerbs = AdminVerbs(SyncRuntime(Endpoint(target, **settings)))
 
     def load_model(self, name: str, *, timeout_s: float | None = None) -> VersionInfo:
         """Begins to load a version and comes back at once; `Client.watch_model` tells the rest.

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
 
 import grpc
 
-from genservice_client.errors import GenserviceClientError
-from genservice_client.retry import Backoff, Deadline
-from genservice_client.transport import Transport
+from genservice_client.endpoint import Priority
+from genservice_client.replicas import Replicas
+from genservice_client.retry import Deadline
+from genservice_client.route import Route
+from genservice_client.transport import Runtime, Stubs
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+Method: TypeAlias = "Callable[[Stubs], grpc.UnaryUnaryMultiCallable[Request, Response]]"
+"""Gives a method of the services on a channel."""
 
 
 class Calls:
-    """Makes the calls of one service over a transport."""
+    """Makes calls to the replicas of a service."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._endpoint = transport.endpoint
+    def __init__(self, runtime: Runtime) -> None:
+        self._replicas = Replicas(runtime)
+        self._endpoint = runtime.endpoint
+
+    async def close(self) -> None:
+        """Ends all calls and closes the connections."""
+        await self._replicas.close()
 
     def _deadline(self, timeout_s: float | None) -> Deadline:
         return Deadline(self._endpoint.timeout_s if timeout_s is None else timeout_s, self._endpoint.clock)
 
+    def _route(self, timeout_s: float | None, priority: Priority | None) -> Route:
+        return Route(self._replicas, self._deadline(timeout_s), priority)
+
     async def _call(
-        self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, deadline: Deadline
+        self, method: Method[Request, Response], request: Request, deadline: Deadline, *, pinned: bool = False
     ) -> Response:
-        backoff = Backoff(self._endpoint.retry, deadline, self._endpoint.clock)
-        while True:
-            try:
-                return await self._transport.unary(method, request, deadline.left_s())
-            except GenserviceClientError as error:
-                wait_s = backoff.after(error)
-            await self._transport.sleep(wait_s)
+        return await Route(self._replicas, deadline).unary(method, request, pinned=pinned)

@@ -7,15 +7,16 @@ from genservice_client.calls import Calls
 from genservice_client.errors import GenserviceClientError, ProtocolError
 from genservice_client.models import ModelInfo
 from genservice_client.names import resource_name
-from genservice_client.retry import Backoff, Deadline
-from genservice_client.transport import Call, Transport
+from genservice_client.retry import Deadline
+from genservice_client.route import Route
+from genservice_client.transport import Call, Runtime
 
 
 class Catalogue(Calls):
     """Lists, gives and watches models."""
 
-    def __init__(self, transport: Transport) -> None:
-        super().__init__(transport)
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(runtime)
         self._labels_by_version: dict[str, tuple[str, ...]] = {}
 
     async def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
@@ -25,7 +26,7 @@ class Catalogue(Calls):
         page_token = ""
         while True:
             request = models_pb2.ListModelsRequest(page_token=page_token)
-            response = await self._call(self._transport.stubs.models.ListModels, request, deadline)
+            response = await self._call(lambda stubs: stubs.models.ListModels, request, deadline)
             models.extend(map(ModelInfo.from_message, response.models))
             page_token = response.next_page_token
             if not page_token:
@@ -40,15 +41,15 @@ class Catalogue(Calls):
         request = models_pb2.WatchModelRequest(name=resource_name(name))
         return self._watch(request, Deadline(timeout_s, self._endpoint.clock))
 
-    async def _get(self, name: str, deadline: Deadline) -> ModelInfo:
+    async def _get(self, name: str, deadline: Deadline, *, pinned: bool = False) -> ModelInfo:
         request = models_pb2.GetModelRequest(name=name)
-        response = await self._call(self._transport.stubs.models.GetModel, request, deadline)
+        response = await self._call(lambda stubs: stubs.models.GetModel, request, deadline, pinned=pinned)
         return ModelInfo.from_message(response.model)
 
     async def _labels(self, version: str, deadline: Deadline) -> tuple[str, ...]:
         """Gives the labels of a version, which never change, so they are asked for once."""
         if version not in self._labels_by_version:
-            found = await self._get(version, deadline)
+            found = await self._get(version, deadline, pinned=True)
             if [info.name for info in found.versions] != [version]:
                 raise ProtocolError(f"{version} was asked for, and {[info.name for info in found.versions]} came")
             self._labels_by_version[version] = found.versions[0].labels
@@ -57,23 +58,22 @@ class Catalogue(Calls):
     async def _watch(
         self, request: models_pb2.WatchModelRequest, deadline: Deadline
     ) -> AsyncGenerator[ModelInfo, None]:
-        backoff = Backoff(self._endpoint.retry, deadline, self._endpoint.clock)
+        route = Route(self._replicas, deadline)
         call: Call[models_pb2.WatchModelResponse] | None = None
         last: ModelInfo | None = None
         try:
             while True:
                 try:
                     if call is None:
-                        method = self._transport.stubs.models.WatchModel
-                        call = self._transport.stream(method, request, deadline.left_s())
+                        call = await route.stream(lambda stubs: stubs.models.WatchModel, request)
                     response = await call.read()
                     if response is None:
                         raise ProtocolError("the server ended the watch")
                 except GenserviceClientError as error:
                     call = None
-                    await self._transport.sleep(backoff.after(error))
+                    await route.wait_after(error)
                     continue
-                backoff.reset()
+                route.progress()
                 model = ModelInfo.from_message(response.model)
                 # After a cut the server begins with the present, which may be what was given last.
                 if model != last:

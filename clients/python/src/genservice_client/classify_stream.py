@@ -5,29 +5,27 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from genservice.v1 import classification_pb2
 from genservice_client.errors import GenserviceClientError, ProtocolError
-from genservice_client.retry import Backoff, Deadline
-from genservice_client.transport import DuplexCall, Transport
+from genservice_client.route import Route
+from genservice_client.transport import DuplexCall
 
 Ask = classification_pb2.StreamClassifyRequest
 Answer = classification_pb2.StreamClassifyResponse
 
 
 async def answers(
-    transport: Transport, requests: AsyncIterator[Ask], *, in_flight: int, deadline: Deadline
+    route: Route, requests: AsyncIterator[Ask], *, in_flight: int
 ) -> AsyncGenerator[tuple[Ask, Answer], None]:
     """Gives each request with its answer, in order. After a cut, the requests without an answer are sent again.
 
     Args:
-        transport: Where to ask.
+        route: Whom to ask, and until when.
         requests: What to ask.
         in_flight: Requests that may be without an answer, 1 or more; they are held in memory.
-        deadline: The end of it all.
 
     Raises:
         GenserviceClientError: The stream cannot go on.
     """
-    backoff = Backoff(transport.endpoint.retry, deadline, transport.endpoint.clock)
-    window = _Window(transport, deadline)
+    window = _Window(route)
     try:
         while True:
             while window.open and len(window.unanswered) < in_flight:
@@ -38,9 +36,9 @@ async def answers(
                 answer = await window.read()
             except GenserviceClientError as error:
                 window.leave()
-                await transport.sleep(backoff.after(error))
+                await route.wait_after(error)
                 continue
-            backoff.reset()
+            route.progress()
             yield window.unanswered.popleft(), answer
     finally:
         window.leave()
@@ -49,11 +47,10 @@ async def answers(
 class _Window:
     """The requests without an answer, and the call that they were sent on."""
 
-    def __init__(self, transport: Transport, deadline: Deadline) -> None:
+    def __init__(self, route: Route) -> None:
         self.unanswered: deque[Ask] = deque()
         self.open = True
-        self._transport = transport
-        self._deadline = deadline
+        self._route = route
         self._call: DuplexCall[Ask, Answer] | None = None
 
     def send(self, request: Ask | None) -> None:
@@ -68,8 +65,7 @@ class _Window:
     async def read(self) -> Answer:
         """Waits for the next answer, on a new call where there is none."""
         if self._call is None:
-            method = self._transport.stubs.classification.StreamClassify
-            self._call = self._transport.duplex(method, self._deadline.left_s())
+            self._call = await self._route.duplex(lambda stubs: stubs.classification.StreamClassify)
             for request in self.unanswered:
                 self._call.write(request)
             if not self.open:

@@ -1,4 +1,4 @@
-"""The clients."""
+"""The client that blocks."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Unpack
@@ -6,36 +6,22 @@ from typing import Unpack
 import numpy as np
 import numpy.typing as npt
 
-from genservice_client.async_transport import AsyncTransport
 from genservice_client.classification import Classification, Score
-from genservice_client.closing import AsyncClosing, Closing
-from genservice_client.endpoint import Endpoint, Settings
-from genservice_client.models import ModelInfo
-from genservice_client.options import OptionScalar
+from genservice_client.classifying import Options
+from genservice_client.endpoint import Endpoint, Priority, Settings
+from genservice_client.options import OptionLike
 from genservice_client.row_values import RowsLike
+from genservice_client.sampling import Order
+from genservice_client.sync_catalogue import SyncCatalogue
 from genservice_client.sync_stream import SampleStream
-from genservice_client.sync_transport import SyncTransport
+from genservice_client.sync_transport import SyncRuntime
 from genservice_client.tensors import Array
 from genservice_client.transport import run, run_each
-from genservice_client.verbs import Options, Verbs
+from genservice_client.verbs import Verbs
 
 
-class AsyncClient(Verbs, AsyncClosing):
-    """Asks a service, with asyncio. `Client` says what the methods do; each is to be awaited, or iterated over.
-
-    The client belongs to the event loop that runs when it is first used.
-
-    Args:
-        target: As `Endpoint.target`.
-        settings: As the fields of `Endpoint`.
-    """
-
-    def __init__(self, target: str | Sequence[str], **settings: Unpack[Settings]) -> None:
-        super().__init__(AsyncTransport(Endpoint(target, **settings)))
-
-
-class Client(Closing):
-    """Asks a service. Threads may share a client; each stream is for one of them.
+class Client(SyncCatalogue):
+    """Asks a service, all replicas of it. Threads may share a client; each stream is for one of them.
 
     A model is named `fashion-gan` (the default version), `fashion-gan@3` (version 3), `fashion-gan:stable` (where the
     label points), or in full, such as `models/fashion-gan/versions/3`. Options are keyword arguments, as the model's
@@ -49,8 +35,7 @@ class Client(Closing):
     """
 
     def __init__(self, target: str | Sequence[str], **settings: Unpack[Settings]) -> None:
-        self._transport = SyncTransport(Endpoint(target, **settings))
-        self._verbs = Verbs(self._transport)
+        self._verbs: Verbs = Verbs(SyncRuntime(Endpoint(target, **settings)))
 
     def sample(
         self,
@@ -61,12 +46,18 @@ class Client(Closing):
         first_index: int = 0,
         output: str | None = None,
         chunk_rows: int = 0,
+        order: Order = "index",
+        preview_steps: int = 0,
+        text_deltas: bool = False,
         conditions: Mapping[str, RowsLike] | None = None,
         timeout_s: float | None = None,
+        priority: Priority | None = None,
         options: Options = None,
-        **more_options: OptionScalar,
+        **more_options: OptionLike,
     ) -> SampleStream:
         """Prepares a stream of samples of p(x), or of p(x | conditions).
+
+        A draw of more than `Limits.part_rows` samples is read from all replicas at once.
 
         Args:
             model: Name of the model.
@@ -76,9 +67,14 @@ class Client(Closing):
             output: `float32`, `uint8`, or a media type that the model lists, such as `image/png`. None: the model's
                 own type, as numbers.
             chunk_rows: Most samples in a chunk. 0: the server chooses.
+            order: `index`, or `as_ready`: each sample as soon as it is done, wherever its index lies.
+            preview_steps: Give previews of the samples on their way, every so many steps, in `SampleStream.events`. For
+                models whose `features` name `preview`. 0: none.
+            text_deltas: Give text as it is drawn, in `SampleStream.events`. For models of text.
             conditions: The other inputs of the draw by name: arrays `[rows, ...]` or strings, of one row for all
                 samples, or of `sample_count` rows.
             timeout_s: Seconds for the whole stream, from now on. None: no limit.
+            priority: `low`, `normal` or `high`; None: the client's setting.
             options: Options by name.
             more_options: Options.
 
@@ -92,8 +88,12 @@ class Client(Closing):
             first_index=first_index,
             output=output,
             chunk_rows=chunk_rows,
+            order=order,
+            preview_steps=preview_steps,
+            text_deltas=text_deltas,
             conditions=conditions,
             timeout_s=timeout_s,
+            priority=priority,
             options=options,
             **more_options,
         )
@@ -106,8 +106,9 @@ class Client(Closing):
         *,
         top_k: int = 0,
         timeout_s: float | None = None,
+        priority: Priority | None = None,
         options: Options = None,
-        **more_options: OptionScalar,
+        **more_options: OptionLike,
     ) -> Classification:
         """Gives p(label | x) of each input.
 
@@ -117,11 +118,14 @@ class Client(Closing):
             top_k: Let the server name this many labels of each row. 0: all are named, after one more call for a
                 version that answers for the first time.
             timeout_s: Seconds for the call. None: the client's setting.
+            priority: `low`, `normal` or `high`; None: the client's setting.
             options: Options by name.
             more_options: Options.
         """
         return run(
-            self._verbs.classify(model, inputs, top_k=top_k, timeout_s=timeout_s, options=options, **more_options)
+            self._verbs.classify(
+                model, inputs, top_k=top_k, timeout_s=timeout_s, priority=priority, options=options, **more_options
+            )
         )
 
     def stream_classify(
@@ -132,8 +136,9 @@ class Client(Closing):
         top_k: int = 0,
         in_flight: int = 4,
         timeout_s: float | None = None,
+        priority: Priority | None = None,
         options: Options = None,
-        **more_options: OptionScalar,
+        **more_options: OptionLike,
     ) -> Iterator[Classification]:
         """Classifies inputs as they come, and gives the answers in their order. A stream that is cut goes on.
 
@@ -143,12 +148,20 @@ class Client(Closing):
             top_k: As in `classify`.
             in_flight: Inputs to send ahead. The first answer comes after so many inputs, so give 1 for a live source.
             timeout_s: Seconds for the whole stream. None: no limit.
+            priority: As in `classify`.
             options: Options by name.
             more_options: Options.
         """
         return run_each(
             self._verbs.stream_classify(
-                model, inputs, top_k=top_k, in_flight=in_flight, timeout_s=timeout_s, options=options, **more_options
+                model,
+                inputs,
+                top_k=top_k,
+                in_flight=in_flight,
+                timeout_s=timeout_s,
+                priority=priority,
+                options=options,
+                **more_options,
             )
         )
 
@@ -158,11 +171,14 @@ class Client(Closing):
         inputs: RowsLike,
         *,
         timeout_s: float | None = None,
+        priority: Priority | None = None,
         options: Options = None,
-        **more_options: OptionScalar,
+        **more_options: OptionLike,
     ) -> Score:
         """Gives log p(x) of each input, in nats. Arguments are those of `classify`."""
-        return run(self._verbs.score(model, inputs, timeout_s=timeout_s, options=options, **more_options))
+        return run(
+            self._verbs.score(model, inputs, timeout_s=timeout_s, priority=priority, options=options, **more_options)
+        )
 
     def embed(
         self,
@@ -170,15 +186,18 @@ class Client(Closing):
         inputs: RowsLike,
         *,
         timeout_s: float | None = None,
+        priority: Priority | None = None,
         options: Options = None,
-        **more_options: OptionScalar,
+        **more_options: OptionLike,
     ) -> npt.NDArray[np.float32]:
         """Maps inputs to vectors whose distances mean something. Arguments are those of `classify`.
 
         Returns:
             float32 `[rows, dimensions]`.
         """
-        return run(self._verbs.embed(model, inputs, timeout_s=timeout_s, options=options, **more_options))
+        return run(
+            self._verbs.embed(model, inputs, timeout_s=timeout_s, priority=priority, options=options, **more_options)
+        )
 
     def encode(
         self,
@@ -186,15 +205,18 @@ class Client(Closing):
         inputs: RowsLike,
         *,
         timeout_s: float | None = None,
+        priority: Priority | None = None,
         options: Options = None,
-        **more_options: OptionScalar,
+        **more_options: OptionLike,
     ) -> Array:
         """Maps inputs to latents. Arguments are those of `classify`.
 
         Returns:
             `[rows, ...]` in the latent's type and shape.
         """
-        return run(self._verbs.encode(model, inputs, timeout_s=timeout_s, options=options, **more_options))
+        return run(
+            self._verbs.encode(model, inputs, timeout_s=timeout_s, priority=priority, options=options, **more_options)
+        )
 
     def decode(
         self,
@@ -202,33 +224,15 @@ class Client(Closing):
         latents: npt.ArrayLike,
         *,
         timeout_s: float | None = None,
+        priority: Priority | None = None,
         options: Options = None,
-        **more_options: OptionScalar,
+        **more_options: OptionLike,
     ) -> Array:
         """Maps latents, `[rows, ...]`, to samples. The other arguments are those of `classify`.
 
         Returns:
             `[rows, ...]` in the event's type and shape.
         """
-        return run(self._verbs.decode(model, latents, timeout_s=timeout_s, options=options, **more_options))
-
-    def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
-        """Lists the models, by name."""
-        return run(self._verbs.models(timeout_s=timeout_s))
-
-    def model(self, name: str, *, timeout_s: float | None = None) -> ModelInfo:
-        """Gives a model with its versions; where the name has a version or a label, with that version alone."""
-        return run(self._verbs.model(name, timeout_s=timeout_s))
-
-    def watch_model(self, name: str, *, timeout_s: float | None = None) -> Iterator[ModelInfo]:
-        """Gives a model now and whenever it changes, until the iteration is left.
-
-        Args:
-            name: The model.
-            timeout_s: Seconds for the whole watch, reconnections included; None: no end, whatever the client's own.
-
-        Raises:
-            DeadlineExceededError: The time is over; while the iteration goes on, not at the call.
-            GenserviceClientError: The watch cannot go on.
-        """
-        return run_each(self._verbs.watch_model(name, timeout_s=timeout_s))
+        return run(
+            self._verbs.decode(model, latents, timeout_s=timeout_s, priority=priority, options=options, **more_options)
+        )

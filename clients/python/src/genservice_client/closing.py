@@ -3,17 +3,12 @@
 from types import TracebackType
 from typing import Self
 
-from genservice_client.transport import Transport, run
+from genservice_client.calls import Calls
+from genservice_client.transport import run
 
 
-class AsyncClosing:
+class AsyncClosing(Calls):
     """A client that is closed by awaiting, and at the end of `async with`."""
-
-    _transport: Transport
-
-    async def close(self) -> None:
-        """Ends all calls and closes the connections."""
-        await self._transport.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -27,11 +22,11 @@ class AsyncClosing:
 class Closing:
     """A client that is closed at once, and at the end of `with`."""
 
-    _transport: Transport
+    _verbs: Calls
 
     def close(self) -> None:
         """Ends all calls and closes the connections."""
-        run(self._transport.close())
+        run(self._verbs.close())
 
     def __enter__(self) -> Self:
         return self

@@ -2,11 +2,11 @@
 
 import ipaddress
 import json
-import socket
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict, get_args
 
 import grpc
 
@@ -14,6 +14,13 @@ from genservice_client.clock import Clock
 from genservice_client.retry import RetryPolicy
 
 Metadata = Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]]
+MetadataPairs = tuple[tuple[str, str | bytes], ...]
+Priority = Literal["low", "normal", "high"]
+"""How soon rows are drawn next to other rows, of all callers."""
+
+_PRIORITY_KEY = "genservice-priority"
+_CALLER_KEY = "genservice-caller"
+_CALLER_SHARE = re.compile(r"[ -~]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +70,15 @@ class Limits:
     """Inputs of more bytes are sent in several requests. gRPC servers take 4 MiB unless told otherwise."""
     max_request_rows: int = 256
     """Inputs of more rows are sent in several requests."""
+    part_rows: int = 64
+    """A draw of more samples is split over the replicas, in parts of so many samples or more."""
+    read_ahead_bytes: int = 128 * 2**20
+    """Where a draw is split, replicas stop while samples of so many bytes wait to be read."""
 
     def __post_init__(self) -> None:
-        if min(self.max_request_bytes, self.max_request_rows) < 1:
-            raise ValueError("max_request_bytes and max_request_rows must be at least 1")
+        for name in ("max_request_bytes", "max_request_rows", "part_rows", "read_ahead_bytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
 
 
 class Settings(TypedDict, total=False):
@@ -78,7 +90,19 @@ class Settings(TypedDict, total=False):
     keepalive: KeepAlive
     limits: Limits
     metadata: Metadata
+    priority: Priority | None
+    caller_share: str
     clock: Clock
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where one replica is."""
+
+    uri: str
+    """As gRPC reads it."""
+    server_name: str = ""
+    """The name that was looked up, which a certificate must carry. Empty: the one in `uri`."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +110,9 @@ class Endpoint:
     """A service, and how to talk to it."""
 
     target: str | Sequence[str]
-    """`host:port`, `dns:///name:port` (all addresses of the name, looked up again when one fails), `unix:path`, or
-    several `host:port`, whose names are looked up once. Calls go round all addresses."""
+    """`host:port`, `dns:///name:port` or `unix:path`; several of them as a sequence, or with commas in between. Each
+    address is a replica, and so is each of several addresses of one name, which is looked up again at times, and when a
+    replica is lost."""
     tls: Tls | None = field(default=None, kw_only=True)
     """None: not encrypted."""
     timeout_s: float | None = field(default=60.0, kw_only=True)
@@ -100,35 +125,53 @@ class Endpoint:
     """How large messages are."""
     metadata: Metadata = field(default=(), kw_only=True)
     """Sent along with every call, such as `{"authorization": "Bearer ..."}`. Keys are in lower case."""
+    priority: Priority | None = field(default=None, kw_only=True)
+    """Of every call that is given none: `low`, `normal` or `high`. None: the server's default."""
+    caller_share: str = field(default="", kw_only=True)
+    """Name that subdivides what the server grants this caller, such as the name of a job: up to 64 printable ASCII
+    characters. Jobs of one caller then take turns. Empty: not sent."""
     clock: Clock = field(default_factory=Clock, kw_only=True)
     """Time and chance; for tests."""
 
     def __post_init__(self) -> None:
-        if not self.target:
-            raise ValueError("target is empty")
-        if self.tls and not self.tls.server_name and not isinstance(self.target, str) and len(self.target) > 1:
-            raise ValueError("several targets with TLS need Tls(server_name=...), the name on their certificates")
+        targets = self.targets()
+        if not targets or not all(targets):
+            raise ValueError(f"target is empty, or a part of it is: {self.target!r}")
+        for target in targets if len(targets) > 1 else ():
+            if not re.fullmatch(r"unix:.+|(dns:///)?[^/]+:[0-9]+", target):
+                raise ValueError(f"{target!r} is no 'host:port'; several targets are a sequence of those")
+        _check_priority(self.priority)
+        if self.caller_share and not _CALLER_SHARE.fullmatch(self.caller_share):
+            raise ValueError(f"caller_share is {self.caller_share!r}; it must be up to 64 printable ASCII characters")
 
-    def uri(self) -> str:
-        """Gives the target as gRPC reads it."""
-        if isinstance(self.target, str):
-            return self.target
-        if len(self.target) == 1:
-            return self.target[0]
-        addresses = [_address(target) for target in self.target]
-        versions = {address.version for address, _ in addresses}
-        if len(versions) > 1:
-            raise ValueError(f"targets mix IPv4 and IPv6, which gRPC cannot: {', '.join(self.target)}")
-        if versions == {4}:
-            return "ipv4:" + ",".join(f"{address}:{port}" for address, port in addresses)
-        return "ipv6:" + ",".join(f"[{address}]:{port}" for address, port in addresses)
+    def targets(self) -> tuple[str, ...]:
+        """Gives the targets one by one."""
+        if not isinstance(self.target, str):
+            return tuple(self.target)
+        if self.target.startswith("unix:"):
+            return (self.target,)
+        # `ipv4:` and `ipv6:` are gRPC's own forms of several addresses.
+        return tuple(part.strip() for part in re.sub(r"^ipv[46]:", "", self.target).split(",")) if self.target else ()
 
-    def metadata_pairs(self) -> tuple[tuple[str, str | bytes], ...]:
-        """Gives the metadata as gRPC takes it."""
-        return tuple(self.metadata.items() if isinstance(self.metadata, Mapping) else self.metadata)
+    def metadata_pairs(self, priority: Priority | None = None) -> MetadataPairs:
+        """Gives the metadata of a call as gRPC takes it.
 
-    def channel_options(self) -> list[tuple[str, str | int]]:
-        """Gives the settings of the channel."""
+        Args:
+            priority: The call's own; None: the client's.
+
+        Raises:
+            ValueError: There is no such priority.
+        """
+        _check_priority(priority)
+        pairs = tuple(self.metadata.items() if isinstance(self.metadata, Mapping) else self.metadata)
+        if priority or self.priority:
+            pairs += ((_PRIORITY_KEY, str(priority or self.priority)),)
+        if self.caller_share:
+            pairs += ((_CALLER_KEY, self.caller_share),)
+        return pairs
+
+    def channel_options(self, address: Address) -> list[tuple[str, str | int]]:
+        """Gives the settings of the channel to an address."""
         options: list[tuple[str, str | int]] = [
             ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
             # Retries are this SDK's: it knows the details of an error, and what of a stream has come.
@@ -141,16 +184,44 @@ class Endpoint:
             ("grpc.max_receive_message_length", self.limits.max_message_bytes),
             ("grpc.max_send_message_length", -1),
         ]
-        if self.tls and self.tls.server_name:
-            options.append(("grpc.ssl_target_name_override", self.tls.server_name))
+        name = (self.tls.server_name or address.server_name) if self.tls else ""
+        if name:
+            options.append(("grpc.ssl_target_name_override", name))
         return options
 
 
-def _address(target: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
-    host, separator, port = target.rpartition(":")
-    if not separator or not port.isdecimal() or "/" in host:
-        raise ValueError(f"{target!r} is no 'host:port'; several targets are a sequence of those")
-    found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-    # A name such as localhost often has addresses of both kinds; IPv4 first keeps the targets of one kind.
-    addresses = sorted((ipaddress.ip_address(entry[4][0]) for entry in found), key=lambda address: address.version)
-    return addresses[0], int(port)
+def _check_priority(priority: str | None) -> None:
+    if priority is not None and priority not in get_args(Priority):
+        raise ValueError(f"priority is {priority!r}; it must be one of {', '.join(get_args(Priority))}")
+
+
+def name_in(target: str) -> tuple[str, int] | None:
+    """Gives the name and the port of a target that is to be looked up; None where there is nothing to look up."""
+    host, _, port = target.removeprefix("dns:///").rpartition(":")
+    if not host or not port.isdecimal() or ":" in host.strip("[]") or "/" in host:
+        return None
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host, int(port)
+    return None
+
+
+def addresses_of(target: str, found: Sequence[str]) -> list[Address]:
+    """Gives the replicas of a target.
+
+    Args:
+        target: As it was given.
+        found: IP addresses of the name in it; none where it has no name, or nothing was found.
+
+    Returns:
+        One a replica. A name such as localhost often has an address of each kind, which are one server: several of one
+        kind are several servers.
+    """
+    name = name_in(target)
+    for version in (4, 6):
+        of_version = [address for address in found if ipaddress.ip_address(address).version == version]
+        if name and len(of_version) > 1:
+            uris = [f"{f'[{address}]' if version == 6 else address}:{name[1]}" for address in of_version]
+            return [Address(uri, server_name=name[0]) for uri in uris]
+    return [Address(target)]

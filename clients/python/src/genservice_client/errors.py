@@ -8,6 +8,8 @@
     │   ├── DeadlineExceededError         ├── FailedPreconditionError     ├── DataLossError
     │   └── NotFoundError                 ├── AbortedError                └── UnauthenticatedError
     │                                     └── OutOfRangeError
+    │   of DeadlineExceededError:           DeadlineTooShortError
+    │   of ResourceExhaustedError:          CallerLimitError, QueueFullError
     ├── ProtocolError                     the server's messages do not fit together
     ├── StreamChangedError                a stream came back as another one: other version, content or seed
     │   └── NumericsChangedError          the same version, on a replica whose bits differ
@@ -98,6 +100,18 @@ class DeadlineExceededError(StatusError):
     code = grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+class DeadlineTooShortError(DeadlineExceededError):
+    """The time for the call would not be enough, by what the server has measured; nothing was begun."""
+
+    @property
+    def estimate_s(self) -> float | None:
+        """Seconds that the server expects the call to take; None where it does not say."""
+        try:
+            return float(self.metadata["estimate_seconds"])
+        except (KeyError, ValueError):
+            return None
+
+
 class NotFoundError(StatusError):
     """There is no such model, version or label."""
 
@@ -120,6 +134,14 @@ class ResourceExhaustedError(StatusError):
     """A queue, a quota or a message's size is at its limit."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class CallerLimitError(ResourceExhaustedError):
+    """This caller has as many rows or bytes under way as one caller may have; others are still served."""
+
+
+class QueueFullError(ResourceExhaustedError):
+    """The server's queue is full, whoever asks."""
 
 
 class FailedPreconditionError(StatusError):

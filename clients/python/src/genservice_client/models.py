@@ -79,6 +79,10 @@ class VersionInfo:
     """Sizes that batches are padded to, ascending."""
     card: str
     """The model card, in Markdown."""
+    rows_per_second: Mapping[str, float]
+    """Rows a second that one replica has been measured to make, by verb; only of verbs that have run."""
+    features: tuple[str, ...]
+    """What else it can do: `preview` where samples can be seen on their way, `text_deltas` where text can."""
 
     @property
     def number(self) -> int:
@@ -113,6 +117,8 @@ class VersionInfo:
             numerics=message.numerics,
             batch_sizes=tuple(message.batch_sizes),
             card=message.card,
+            rows_per_second=dict(message.rows_per_second),
+            features=tuple(message.features),
         )
 
 

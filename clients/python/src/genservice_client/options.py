@@ -6,12 +6,12 @@ import numpy as np
 
 from genservice.v1 import types_pb2
 
-OptionScalar = bool | int | float | str | np.bool_ | np.integer | np.floating
-"""What an option can be set to. Numpy's scalars count as Python's."""
+OptionLike = bool | int | float | str | np.bool_ | np.integer | np.floating | list[str] | tuple[str, ...]
+"""What an option can be set to: a scalar (numpy's count as Python's), or strings."""
 
 
 def option_values(
-    options: Mapping[str, OptionScalar] | None, more: Mapping[str, OptionScalar]
+    options: Mapping[str, OptionLike] | None, more: Mapping[str, OptionLike]
 ) -> dict[str, types_pb2.OptionValue]:
     """Makes the messages of a call's options.
 
@@ -23,7 +23,7 @@ def option_values(
         Messages by name.
 
     Raises:
-        TypeError: An option is no scalar, or is given twice.
+        TypeError: An option is neither a scalar nor a list of strings, or is given twice.
         ValueError: An integer does not fit into 64 bits.
     """
     given = dict(options or {})
@@ -33,7 +33,7 @@ def option_values(
     return {name: _option_value(name, value) for name, value in (given | dict(more)).items()}
 
 
-def _option_value(name: str, value: OptionScalar) -> types_pb2.OptionValue:
+def _option_value(name: str, value: OptionLike) -> types_pb2.OptionValue:
     match value:
         case bool() | np.bool_():  # before int, for a bool is one
             return types_pb2.OptionValue(bool_value=bool(value))
@@ -45,5 +45,8 @@ def _option_value(name: str, value: OptionScalar) -> types_pb2.OptionValue:
             return types_pb2.OptionValue(double_value=float(value))
         case str():
             return types_pb2.OptionValue(string_value=value)
+        case list() | tuple() if all(isinstance(item, str) for item in value):
+            return types_pb2.OptionValue(strings_value=types_pb2.StringRows(rows=value))
         case _:
-            raise TypeError(f"option {name!r} is of type {type(value).__name__}; options are bool, int, float or str")
+            kind = f"a {type(value).__name__} of {value}" if isinstance(value, list | tuple) else type(value).__name__
+            raise TypeError(f"option {name!r} is {kind}; options are bool, int, float, str, or a list of str")

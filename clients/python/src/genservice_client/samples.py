@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +83,7 @@ class SampleRows:
     """Samples in one of three forms: numbers, files or texts."""
 
     indexes: npt.NDArray[np.int64]
-    """Index of each sample, int64 `[rows]`, ascending."""
+    """Index of each sample, int64 `[rows]`."""
     rows: Array | Sequence[bytes] | Sequence[str]
     """Numbers `[rows, ...]`, or a file or a text a row."""
     header: SampleHeader
@@ -149,13 +149,23 @@ class SampleRows:
 
 
 class SampleChunk(SampleRows):
-    """Some samples of a stream, in the order of their indexes, which follow one another."""
+    """Some samples of a stream. Their indexes follow one another, unless the stream gives samples as they are ready."""
 
-    def part(self, start: int, end: int) -> "SampleChunk":
-        """Gives the samples of the indexes [start, end)."""
-        first = int(self.indexes[0])
-        places = slice(start - first, end - first)
-        return SampleChunk(self.indexes[places], self.rows[places], self.header, self.media_type)
+    def at(self, places: slice | Sequence[int]) -> "SampleChunk":
+        """Gives the samples in some places of the chunk."""
+        rows = self.rows
+        if isinstance(places, slice) or isinstance(rows, np.ndarray):
+            picked: Any = rows[places]  # type: ignore[index]
+        else:
+            picked = [rows[place] for place in places]
+        return SampleChunk(self.indexes[places], picked, self.header, self.media_type)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes that the samples take, all together."""
+        if isinstance(self.rows, np.ndarray):
+            return self.rows.nbytes
+        return sum(len(row) for row in self.rows)
 
 
 class Samples(SampleRows):
@@ -173,7 +183,7 @@ class Samples(SampleRows):
 
     @classmethod
     def joined(cls, chunks: Sequence[SampleChunk]) -> "Samples":
-        """Joins the chunks of a stream; there is at least one.
+        """Joins the chunks of a stream, of which there is at least one, and sorts the samples by their indexes.
 
         Raises:
             ProtocolError: They differ in form.
@@ -183,13 +193,14 @@ class Samples(SampleRows):
         if len(forms) > 1:
             raise ProtocolError("the samples of one stream came in several forms")
         indexes = np.concatenate([chunk.indexes for chunk in chunks])
+        order = None if np.all(indexes[:-1] < indexes[1:]) else np.argsort(indexes, kind="stable")
         if isinstance(first.rows, np.ndarray):
-            rows: Array | list[bytes] | list[str] = np.concatenate([chunk.to_numpy() for chunk in chunks])
-        elif first.media_type:
-            rows = [file for chunk in chunks for file in chunk.files()]
+            array = np.concatenate([chunk.to_numpy() for chunk in chunks])
+            rows: Array | list[bytes] | list[str] = array if order is None else array[order]
         else:
-            rows = [text for chunk in chunks for text in chunk.texts()]
-        return cls(indexes, rows, first.header, first.media_type)
+            listed: list[Any] = [row for chunk in chunks for row in chunk.rows]
+            rows = listed if order is None else [listed[place] for place in order]
+        return cls(indexes if order is None else indexes[order], rows, first.header, first.media_type)
 
 
 def chunk_rows_from(message: generation_pb2.SampleChunk) -> tuple[Array | list[bytes] | list[str], str]:

@@ -2,17 +2,29 @@
 
 import secrets
 from collections.abc import Mapping
+from typing import Literal
 
 from genservice.v1 import generation_pb2, types_pb2
 from genservice_client.draw import Draw
+from genservice_client.endpoint import Priority
 from genservice_client.names import resource_name
+from genservice_client.replicas import Replicas
+from genservice_client.retry import Deadline
+from genservice_client.route import Route
 from genservice_client.row_values import Conditions, RowsLike
 from genservice_client.stream import AsyncSampleStream
-from genservice_client.transport import Transport
+
+Order = Literal["index", "as_ready"]
+"""Order in which samples are given: by index, or each as soon as it has come."""
+
+_ORDERS: Mapping[Order, generation_pb2.SampleOrder.ValueType] = {
+    "index": generation_pb2.SAMPLE_ORDER_UNSPECIFIED,
+    "as_ready": generation_pb2.SAMPLE_ORDER_AS_READY,
+}
 
 
 def sample_stream(
-    transport: Transport,
+    replicas: Replicas,
     model: str,
     sample_count: int,
     *,
@@ -20,8 +32,12 @@ def sample_stream(
     first_index: int,
     output: str | None,
     chunk_rows: int,
+    order: Order,
+    preview_steps: int,
+    text_deltas: bool,
     conditions: Mapping[str, RowsLike] | None,
     timeout_s: float | None,
+    priority: Priority | None,
     options: Mapping[str, types_pb2.OptionValue],
 ) -> AsyncSampleStream:
     """Prepares a stream of samples; `Client.sample` says what the arguments mean.
@@ -36,6 +52,10 @@ def sample_stream(
         raise ValueError(f"first_index is {first_index}; the indexes must lie from 0 to 2^63 - 2")
     if not 0 <= chunk_rows < 2**31:
         raise ValueError(f"chunk_rows is {chunk_rows}; it must be from 0 to 2^31 - 1")
+    if not 0 <= preview_steps < 2**31:
+        raise ValueError(f"preview_steps is {preview_steps}; it must be from 0 to 2^31 - 1")
+    if order not in _ORDERS:
+        raise ValueError(f"order is {order!r}; it must be one of {', '.join(_ORDERS)}")
     # Drawn here rather than by the server: a stream that is cut before its header can then go on, too.
     seed = secrets.randbits(64) if seed is None else seed
     if not 0 <= seed < 2**64:
@@ -47,11 +67,17 @@ def sample_stream(
         sample_count=sample_count,
         options=options,
         chunk_rows=chunk_rows,
+        order=_ORDERS[order],
+        preview_steps=preview_steps,
+        text_deltas=text_deltas,
         output=None if output is None else _output(output),
     )
-    limits = transport.endpoint.limits
-    draw = Draw(request, Conditions(conditions or {}, sample_count), max_request_bytes=limits.max_request_bytes)
-    return AsyncSampleStream(draw, transport, seed=seed, timeout_s=timeout_s)
+    endpoint = replicas.endpoint
+    draw = Draw(
+        request, Conditions(conditions or {}, sample_count), max_request_bytes=endpoint.limits.max_request_bytes
+    )
+    route = Route(replicas, Deadline(timeout_s, endpoint.clock), priority)
+    return AsyncSampleStream(draw, replicas, route, seed=seed)
 
 
 def _output(form: str) -> generation_pb2.Output:

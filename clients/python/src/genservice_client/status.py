@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import TypedDict
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -31,6 +32,13 @@ ERROR_CLASSES: dict[grpc.StatusCode, type[errors.StatusError]] = {
     )
 }
 
+REASON_CLASSES: dict[str, type[errors.StatusError]] = {
+    "CALLER_LIMIT": errors.CallerLimitError,
+    "DEADLINE_TOO_SHORT": errors.DeadlineTooShortError,
+    "QUEUE_FULL": errors.QueueFullError,
+}
+"""Causes that callers tell apart: each a subclass of the class of the code that it comes with."""
+
 _DETAILS_KEY = "grpc-status-details-bin"
 
 # What gRPC writes when the connection or the HTTP/2 stream breaks under a call and it finds no better code. The last is
@@ -50,34 +58,45 @@ def error_from(rpc_error: grpc.RpcError) -> errors.StatusError:
         rpc_error: What grpc or grpc.aio raised.
 
     Returns:
-        An error of the class of its code, with the details of `grpc-status-details-bin`.
+        An error of the class of its reason or its code, with the details of `grpc-status-details-bin`.
     """
     error_class = ERROR_CLASSES.get(rpc_error.code(), errors.UnknownError)
     # grpc leaves the metadata None where the call never reached a server.
     pairs: Iterable[tuple[str, str | bytes]] = rpc_error.trailing_metadata() or ()  # type: ignore[assignment]
-    error = error_class(rpc_error.details() or error_class.code.name)
+    message = rpc_error.details() or error_class.code.name
+    details = _Details()
     for key, value in pairs:
         if key == _DETAILS_KEY and isinstance(value, bytes):
-            _add_details(error, value)
-    return error
+            details = _details(value)
+    by_reason = REASON_CLASSES.get(details.get("reason", ""), error_class)
+    return (by_reason if issubclass(by_reason, error_class) else error_class)(message, **details)
 
 
-def _add_details(error: errors.StatusError, encoded_status: bytes) -> None:
+class _Details(TypedDict, total=False):
+    reason: str
+    metadata: dict[str, str]
+    field_violations: tuple[tuple[str, str], ...]
+    retry_after_s: float
+
+
+def _details(encoded_status: bytes) -> _Details:
+    found = _Details()
     try:
         details = status_pb2.Status.FromString(encoded_status).details
     except DecodeError:
-        return
+        return found
     info = error_details_pb2.ErrorInfo()
     bad_request = error_details_pb2.BadRequest()
     retry = error_details_pb2.RetryInfo()
     for detail in details:
         if detail.Unpack(info):
-            error.reason = info.reason
-            error.metadata = dict(info.metadata)
+            found["reason"] = info.reason
+            found["metadata"] = dict(info.metadata)
         elif detail.Unpack(bad_request):
-            error.field_violations = tuple((item.field, item.description) for item in bad_request.field_violations)
+            found["field_violations"] = tuple((item.field, item.description) for item in bad_request.field_violations)
         elif detail.Unpack(retry):
-            error.retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
+            found["retry_after_s"] = retry.retry_delay.ToNanoseconds() / 1e9
+    return found
 
 
 def is_replicas_own(error: errors.GenserviceClientError) -> bool:

@@ -1,17 +1,20 @@
 """Streams of samples, awaited."""
 
-from collections.abc import AsyncIterator
+import math
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
 from typing import Any, Self
 
-from genservice.v1 import generation_pb2
 from genservice_client.draw import Draw
-from genservice_client.errors import CancelledError, GenserviceClientError, ProtocolError
+from genservice_client.errors import CancelledError
 from genservice_client.extras import require
-from genservice_client.retry import Backoff, Deadline
+from genservice_client.glimpses import SampleEvent
+from genservice_client.parallel import ParallelStreams
+from genservice_client.replicas import Replicas
+from genservice_client.route import Route
 from genservice_client.samples import SampleChunk, SampleHeader, Samples, SampleSummary
-from genservice_client.status import is_replicas_own, is_transient
-from genservice_client.transport import Call, Transport
+from genservice_client.source import OneStream, Source
 
 
 class AsyncSampleStream:
@@ -21,20 +24,16 @@ class AsyncSampleStream:
     is cut goes on by itself, and every sample comes once. Leaving an iteration early cancels the stream.
     """
 
-    def __init__(self, draw: Draw, transport: Transport, *, seed: int, timeout_s: float | None) -> None:
-        endpoint = transport.endpoint
+    def __init__(self, draw: Draw, replicas: Replicas, route: Route, *, seed: int) -> None:
         self.seed = seed
         """The seed: the one asked for, else the one that the SDK drew, so that a stream can go on from the start."""
         self._draw = draw
-        self._transport = transport
-        self._clock = endpoint.clock
-        self._deadline = Deadline(timeout_s, self._clock)
-        self._backoff = Backoff(endpoint.retry, self._deadline, self._clock)
-        self._call: Call[generation_pb2.SampleResponse] | None = None
+        self._replicas = replicas
+        self._route = route
+        self._clock = replicas.endpoint.clock
+        self._source: Source | None = None
         self._started_at = self._clock.now()
         self._summary: SampleSummary | None = None
-        self._received_at_failure = 0
-        self._resume_count = 0
         self._cancelled = False
 
     @property
@@ -55,28 +54,35 @@ class AsyncSampleStream:
 
     async def start(self) -> SampleHeader:
         """Waits for the header."""
-        while self._draw.header is None:
-            self._check_not_cancelled()
-            await self._advance()
-        return self._draw.header
+        if self._draw.header is None:
+            await (await self._open()).start()
+        return self.header
 
     async def read(self) -> SampleChunk | None:
-        """Waits for the next chunk; None after the last.
+        """Waits for the next chunk; None after the last. Previews and text deltas before it are passed over.
 
         Raises:
             GenserviceClientError: The stream cannot go on.
         """
-        while self._summary is None:
-            self._check_not_cancelled()
-            chunk = self._draw.take()
-            if chunk is not None:
-                return chunk
-            if self._draw.complete and self._call is None:
-                elapsed_s = self._clock.now() - self._started_at
-                self._summary = SampleSummary(self._draw.received_count, elapsed_s, self._resume_count)
-            else:
-                await self._advance()
+        while (event := await self._next()) is not None:
+            if isinstance(event, SampleChunk):
+                return event
         return None
+
+    async def events(self) -> AsyncGenerator[SampleEvent, None]:
+        """Iterates over all that comes: chunks, and the previews and text deltas that were asked for.
+
+        The text of a sample, its deltas put together, comes before the sample. Leaving the iteration early cancels the
+        stream.
+
+        Raises:
+            GenserviceClientError: The stream cannot go on.
+        """
+        try:
+            while (event := await self._next()) is not None:
+                yield event
+        finally:
+            self.cancel()
 
     async def all(self, *, progress: bool = False) -> Samples:
         """Collects the samples that have not been read; all of them are held in memory.
@@ -110,7 +116,8 @@ class AsyncSampleStream:
         """
         if self._summary is None:
             self._cancelled = True
-            self._leave_call()
+            if self._source is not None:
+                self._source.cancel()
 
     async def close(self) -> None:
         """Ends the stream, as `cancel` does."""
@@ -132,50 +139,38 @@ class AsyncSampleStream:
     ) -> None:
         await self.close()
 
-    async def _advance(self) -> None:
-        """Takes one step: a message of the stream, or what follows its end."""
-        try:
-            if await self._receive_one():
-                return
-            failure: GenserviceClientError = ProtocolError("the stream ended before all of its samples came")
-        except GenserviceClientError as error:
-            failure = error
-        self._leave_call()
-        self._check_not_cancelled()
-        if not self._draw.request_complete:
-            await self._wait_after(failure)
+    async def _next(self) -> SampleEvent | None:
+        if self._summary is not None:
+            return None
+        source = await self._open()
+        event = await source.next()
+        if event is None:
+            elapsed_s = self._clock.now() - self._started_at
+            self._summary = SampleSummary(self._draw.received_count, elapsed_s, source.resume_count)
+        return event
 
-    async def _receive_one(self) -> bool:
-        call = self._call or self._open()
-        response = await call.read()
-        if response is not None:
-            self._draw.receive(response)
-        return response is not None
+    async def _open(self) -> Source:
+        if self._source is None:
+            self._check_not_cancelled()
+            self._source = await self._begun()
+            # A thread may have cancelled just before: either it sees the source, or this sees the flag.
+            if self._cancelled:
+                self._source.cancel()
+        return self._source
 
-    def _open(self) -> Call[generation_pb2.SampleResponse]:
-        method = self._transport.stubs.generation.Sample
-        call = self._transport.stream(method, self._draw.next_request(), self._deadline.left_s())
-        self._call = call
-        # A thread may have cancelled a `SampleStream` just before: either it sees the call, or this sees the flag.
-        if self._cancelled:
-            self._leave_call()
-        return call
-
-    async def _wait_after(self, failure: GenserviceClientError) -> None:
-        if self._draw.received_count > self._received_at_failure:
-            self._received_at_failure = self._draw.received_count
-            self._backoff.reset()
-        # The version was there when the stream began: where one replica does not have it, another one may.
-        elsewhere = self._draw.request_pinned and is_replicas_own(failure)
-        wait_s = self._backoff.after(failure, transient=elsewhere or is_transient(failure))
-        self._resume_count += 1
-        await self._transport.sleep(wait_s)
+    async def _begun(self) -> Source:
+        replicas = await self._replicas.all()
+        part_count = math.ceil(self._draw.sample_count / self._replicas.endpoint.limits.part_rows)
+        if min(len(replicas), part_count) == 1:
+            return OneStream(self._draw, self._route)
+        first = await self._replicas.next()
+        replicas = [first, *(replica for replica in replicas if replica is not first)]
+        source = ParallelStreams(self._draw, self._replicas, self._route)
+        # Lanes go on by themselves, so a stream that nobody holds any more has to end them.
+        weakref.finalize(self, source.cancel).atexit = False
+        source.begin(replicas[:part_count])
+        return source
 
     def _check_not_cancelled(self) -> None:
         if self._cancelled:
             raise CancelledError("the stream was cancelled on this side")
-
-    def _leave_call(self) -> None:
-        call, self._call = self._call, None
-        if call is not None:
-            call.cancel()

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
+from genservice_client.glimpses import SampleEvent
 from genservice_client.samples import SampleChunk, SampleHeader, Samples, SampleSummary
 from genservice_client.stream import AsyncSampleStream
-from genservice_client.transport import run
+from genservice_client.transport import run, run_each
 
 
 class SampleStream:
@@ -43,12 +44,23 @@ class SampleStream:
         return run(self._stream.start())
 
     def read(self) -> SampleChunk | None:
-        """Waits for the next chunk; None after the last.
+        """Waits for the next chunk; None after the last. Previews and text deltas before it are passed over.
 
         Raises:
             GenserviceClientError: The stream cannot go on.
         """
         return run(self._stream.read())
+
+    def events(self) -> Iterator[SampleEvent]:
+        """Iterates over all that comes: chunks, and the previews and text deltas that were asked for.
+
+        The text of a sample, its deltas put together, comes before the sample. Leaving the iteration early cancels the
+        stream.
+
+        Raises:
+            GenserviceClientError: The stream cannot go on.
+        """
+        return run_each(self._stream.events())
 
     def all(self, *, progress: bool = False) -> Samples:
         """Collects the samples that have not been read; all of them are held in memory.

@@ -94,6 +94,8 @@ class TensorSpec:
     """Greatest value of an element; None: not bounded."""
     description: str
     """What the elements mean, for people."""
+    optional: bool = False
+    """Whether a request may leave it out."""
 
     @classmethod
     def from_message(cls, message: types_pb2.TensorSpec) -> "TensorSpec":
@@ -104,4 +106,5 @@ class TensorSpec:
             minimum=message.minimum if message.HasField("minimum") else None,
             maximum=message.maximum if message.HasField("maximum") else None,
             description=message.description,
+            optional=message.optional,
         )

@@ -1,13 +1,13 @@
 """How calls are made, whether they are waited for or awaited.
 
-Everything above this module is written once, as coroutines over `Transport`. Those of `AsyncTransport` suspend, as
-coroutines do. Those of `SyncTransport` block instead and never suspend, so that `run` finishes one in a single step,
-without an event loop.
+Everything above this module is written once, as coroutines over `Runtime` and `Transport`. Those of the asynchronous
+ones suspend, as coroutines do. Those of the synchronous ones block instead and never suspend, so that `run` finishes
+one in a single step, without an event loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
 import grpc
@@ -16,7 +16,7 @@ from genservice.v1.admin_pb2_grpc import ModelAdminServiceStub
 from genservice.v1.classification_pb2_grpc import ClassificationServiceStub
 from genservice.v1.generation_pb2_grpc import GenerationServiceStub
 from genservice.v1.models_pb2_grpc import ModelServiceStub
-from genservice_client.endpoint import Endpoint
+from genservice_client.endpoint import Address, Endpoint, MetadataPairs
 from genservice_client.errors import ClientClosedError
 
 T = TypeVar("T")
@@ -27,17 +27,17 @@ RequestT_contra = TypeVar("RequestT_contra", contravariant=True)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Finishes a coroutine over a `SyncTransport`."""
+    """Finishes a coroutine over a `SyncRuntime`."""
     try:
         coroutine.send(None)
     except StopIteration as done:
         return cast("T", done.value)
     coroutine.close()
-    raise RuntimeError("a coroutine over a synchronous transport has suspended")
+    raise RuntimeError("a coroutine over a synchronous runtime has suspended")
 
 
 def run_each(generator: AsyncGenerator[T, None]) -> Iterator[T]:
-    """Iterates over an asynchronous generator over a `SyncTransport`."""
+    """Iterates over an asynchronous generator over a `SyncRuntime`."""
     try:
         while True:
             try:
@@ -80,16 +80,18 @@ class DuplexCall(Call[ResponseT_co], Protocol[RequestT_contra, ResponseT_co]):
 
 
 class Transport(Protocol):
-    """Makes calls."""
-
-    endpoint: Endpoint
+    """Makes calls to one address."""
 
     @property
     def stubs(self) -> Stubs:
         """The methods that can be called."""
 
     async def unary(
-        self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout_s: float | None
+        self,
+        method: grpc.UnaryUnaryMultiCallable[Request, Response],
+        request: Request,
+        timeout_s: float | None,
+        metadata: MetadataPairs,
     ) -> Response:
         """Makes a call.
 
@@ -99,32 +101,95 @@ class Transport(Protocol):
         """
 
     def stream(
-        self, method: grpc.UnaryStreamMultiCallable[Request, Response], request: Request, timeout_s: float | None
+        self,
+        method: grpc.UnaryStreamMultiCallable[Request, Response],
+        request: Request,
+        timeout_s: float | None,
+        metadata: MetadataPairs,
     ) -> Call[Response]:
         """Begins a call that answers more than once."""
 
     def duplex(
-        self, method: grpc.StreamStreamMultiCallable[Request, Response], timeout_s: float | None
+        self,
+        method: grpc.StreamStreamMultiCallable[Request, Response],
+        timeout_s: float | None,
+        metadata: MetadataPairs,
     ) -> DuplexCall[Request, Response]:
         """Begins a call that asks and answers more than once."""
+
+    async def close(self) -> None:
+        """Ends all calls and closes the connection."""
+
+
+class Monitor(Protocol):
+    """What guards state that several coroutines share, and wakes those that wait for it to change.
+
+    State is read and changed inside of `with monitor`, where nothing is awaited, and by the steps of `until`.
+    """
+
+    def __enter__(self) -> object:
+        """Keeps the others out."""
+
+    def __exit__(self, *_: object) -> None:
+        """Lets the others in."""
+
+    def notify(self) -> None:
+        """Wakes all who wait; called inside of `with monitor`."""
+
+    async def until(self, step: Callable[[], T | None], timeout_s: float | None = None) -> T | None:
+        """Takes a step again and again, after each `notify`, until it gives something.
+
+        Args:
+            step: Called with the others kept out; None: nothing yet.
+            timeout_s: Seconds to wait; None: no limit.
+
+        Returns:
+            What the step gave; None where the time was over first.
+        """
+
+
+class Runtime(Protocol):
+    """What differs between waiting and awaiting."""
+
+    endpoint: Endpoint
+
+    def connect(self, address: Address) -> Transport:
+        """Makes the transport to one address; it connects when it is first used."""
+
+    async def lookup(self, host: str, port: int) -> list[str]:
+        """Gives the IP addresses of a name, as it is now.
+
+        Raises:
+            OSError: There are none.
+        """
 
     async def sleep(self, seconds: float) -> None:
         """Waits."""
 
-    async def close(self) -> None:
-        """Ends all calls and closes the connections."""
+    def monitor(self) -> Monitor:
+        """Makes a monitor for the coroutines of this runtime."""
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Runs a coroutine beside the caller."""
 
 
 class Connected:
     """What both transports share."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self._uri = endpoint.uri()
-        self._metadata = endpoint.metadata_pairs()
+    def __init__(self, endpoint: Endpoint, address: Address, credentials: grpc.ChannelCredentials | None) -> None:
+        self._uri = address.uri
+        self._options = endpoint.channel_options(address)
+        self._credentials = credentials
         self._closed = False
 
-    def _invoke(self, method: Callable[..., Any], request: object, timeout_s: float | None) -> Any:
+    def _invoke(
+        self, method: Callable[..., Any], request: object, timeout_s: float | None, metadata: MetadataPairs
+    ) -> Any:
         if self._closed:
             raise ClientClosedError("the client is closed")
-        return method(request, timeout=timeout_s, metadata=self._metadata)
+        return method(request, timeout=timeout_s, metadata=metadata)
+
+
+def ip_addresses(entries: Sequence[Any]) -> list[str]:
+    """Gives the IP addresses of what `getaddrinfo` found, each once, in its order."""
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))

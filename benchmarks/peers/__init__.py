@@ -1,0 +1,1 @@
+"""Other servers, for comparison: each in a virtual environment of its own, outside of this repository."""
