@@ -50,6 +50,7 @@ def _serve(flags: dict[str, object], config: Path | None) -> None:
 
     from genservice.cli.service import Service
     from genservice.cli.settings import read_settings
+    from genservice.engine.interpreter import tune
     from genservice.plugin_host import PluginHost
     from genservice.server.server import until_signalled
     from genservice.telemetry.logs import configure_logs
@@ -57,6 +58,8 @@ def _serve(flags: dict[str, object], config: Path | None) -> None:
     settings = read_settings(flags, config)
     quiet_tensorflow()
     configure_logs(settings.server.log_format, settings.server.log_level)
+
+    tune()
 
     async def run() -> None:
         await until_signalled(Service.of(settings, PluginHost.discover()).run)

@@ -186,14 +186,8 @@ class Batcher:
             CallerLimit: There is none for more of this caller's.
         """
         rows = min(call.row_count, window)
-        retry_after_s = self._retry_s(call.verb)
-        self._queue.check_room(flow, rows, model=self._model, retry_after_s=retry_after_s)
-        if flow.caller in self._wanting:
-            raise CallerLimit(
-                f"Rows of {flow.caller!r} that were admitted for {self._model!r} wait for room, and come first.",
-                metadata={"caller": flow.caller, "caller_rows": str(self._queue.caller_rows(flow.caller))},
-                retry_after_s=retry_after_s,
-            )
+        if rows > self._queue.room(flow) or flow.caller in self._wanting:
+            self._check_room(flow, rows, self._retry_s(call.verb))
         timer: Timer | None = None
 
         def on_closed(submission: Submission, outcome: str) -> None:
@@ -207,7 +201,6 @@ class Batcher:
             self._schedule_pump()
             self._observer.rows_ended(self._model, self._version, call.verb, outcome, call.row_count)
             closed(submission)
-            self._changed()
 
         submission = Submission(call, window=window, wanting=self._want, closed=on_closed, flow=flow)
         self._live.add(submission)
@@ -216,6 +209,15 @@ class Batcher:
         self._observer.admitted(self._model, self._version, call.verb, call.row_count)
         self._want(submission)
         return submission
+
+    def _check_room(self, flow: Flow, rows: int, retry_after_s: float) -> None:
+        self._queue.check_room(flow, rows, model=self._model, retry_after_s=retry_after_s)
+        if flow.caller in self._wanting:
+            raise CallerLimit(
+                f"Rows of {flow.caller!r} that were admitted for {self._model!r} wait for room, and come first.",
+                metadata={"caller": flow.caller, "caller_rows": str(self._queue.caller_rows(flow.caller))},
+                retry_after_s=retry_after_s,
+            )
 
     async def drained(self) -> None:
         """Waits until every submission has ended and no batch runs."""

@@ -90,6 +90,8 @@ class Catalog:
     _versions: dict[str, dict[int, Version]] = field(default_factory=dict)
     _labels: dict[str, Mapping[str, int]] = field(default_factory=dict)
     _listeners: set[Callable[[str], None]] = field(default_factory=set)
+    _answering: dict[ModelName, Version] = field(default_factory=dict)
+    """Versions that were found to answer a name since something changed."""
 
     def models(self) -> list[str]:
         """Names of the models, sorted."""
@@ -130,6 +132,7 @@ class Catalog:
 
     def changed(self, model: str) -> None:
         """Tells the listeners that something about a model is different."""
+        self._answering.clear()
         for listener in list(self._listeners):
             listener(model)
 
@@ -187,6 +190,9 @@ class Catalog:
             ModelNotReady: It is not served now.
             ModelFailed: It could not be loaded.
         """
+        answering = self._answering.get(name)
+        if answering is not None:
+            return answering
         versions = self.known(name)
         if name.version is None and name.label is None:
             stable = self.find(name.model, self.labels(name.model).get(STABLE, 0))
@@ -195,6 +201,7 @@ class Catalog:
         else:
             version = versions[0]
         if version.state in ANSWERING:
+            self._answering[name] = version
             return version
         if version.state is State.DRAINING and version.batcher is not None and content_hash == version.content_hash:
             return version

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
 from genservice.engine.call import Call, Results, RowPreview, RowText, Slice, concatenate
@@ -18,11 +18,16 @@ class Chunk:
 
     Args:
         ranges: Which rows, counted from the call's first: half-open, in the order of the results.
-        results: Theirs.
+        parts: Theirs, as they came.
     """
 
     ranges: tuple[tuple[int, int], ...]
-    results: Results
+    parts: Sequence[Results]
+
+    @property
+    def results(self) -> Results:
+        """All results as one."""
+        return concatenate(self.parts)
 
     def __len__(self) -> int:
         return sum(stop - start for start, stop in self.ranges)
@@ -216,7 +221,7 @@ class Submission:
             room -= stop - start
             self._read_rows += stop - start
             self._under_way.forget(start, stop)
-        return Chunk(tuple(ranges), concatenate(parts))
+        return Chunk(tuple(ranges), parts)
 
     def _close(self, outcome: str) -> None:
         self.outcome = outcome

@@ -112,7 +112,7 @@ def _response(draw: Draw, event: Event) -> bytes:
         case RowText():
             return convert.text_delta(call, event).SerializeToString()
     note(str(draw.version.name), len(event))
-    return convert.chunk(call, event).SerializeToString()
+    return convert.chunk(call, event)
 
 
 def _header(draw: Draw) -> pb.SampleResponse:

@@ -10,6 +10,8 @@ import socket
 import sys
 from collections.abc import Callable
 
+from genservice.engine.interpreter import tune
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -24,6 +26,7 @@ def main() -> None:
     faulthandler.enable()
     for fd in fds:
         os.set_inheritable(fd, False)  # what a plugin starts may not keep the sockets open
+    tune()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(*fds))
 

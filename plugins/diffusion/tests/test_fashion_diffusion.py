@@ -30,7 +30,6 @@ def data():
         pytest.skip(missing.message)
 
 
-@pytest.mark.slow
 class TestFashionDiffusion(ModelConformance):
     family = ClassConditionalDiffusion
     store = MODELS
@@ -70,12 +69,11 @@ def test_more_steps_change_the_sample_less_and_less(harness):
     assert np.abs(most - more).mean() < 0.5 * np.abs(most - few).mean()
 
 
-@pytest.mark.slow
-def test_guidance_makes_the_samples_of_a_label_less_varied(harness):
-    spreads = [
-        draw(harness, 32, label="bag", steps=12, guidance_scale=scale).std(axis=0).mean() for scale in (0.0, 1.0, 5.0)
-    ]
-    assert spreads[0] > spreads[1] > spreads[2]
+def test_guided_by_zero_the_samples_are_of_any_label(harness):
+    unguided, of_label = (draw(harness, 32, label="boot", guidance_scale=scale) for scale in (0.0, 1.0))
+    assert unguided.std(axis=0).mean() > 1.2 * of_label.std(axis=0).mean()
+    tolerance = ClassConditionalDiffusion.tolerance
+    np.testing.assert_allclose(unguided, draw(harness, 32, label="dress", guidance_scale=0.0), atol=tolerance)
 
 
 @pytest.mark.slow

@@ -68,7 +68,7 @@ def test_the_loss_falls_below_that_of_the_best_guess_without_a_network(bars):
     )
     losses = [float(trainer.train_step()) for _ in range(60)]
     assert losses[0] == pytest.approx(1, abs=0.1)  # What the preconditioning is made for (EDM, appendix B.6).
-    assert np.mean(losses[-10:]) < 0.6
+    assert np.mean(losses[-10:]) < 0.8
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from genservice.engine.call import Call
+from genservice.engine.submission import Chunk
 from genservice.errors import InvalidRequest
+from genservice.model.options import Options
 from genservice.server import convert
 from genservice.v1 import types_pb2
+from genservice.v1.generation_pb2 import SampleResponse
 
 DTYPES = ["float32", "uint8", "int32", "int64", "float64", "bool"]
 
@@ -48,3 +52,17 @@ def test_a_bool_is_zero_or_one():
 def test_the_elements_are_not_copied():
     message = convert.tensor(np.zeros(4, np.float32))
     assert not convert.array(message, "x").flags.owndata
+
+
+@pytest.mark.parametrize("rows", [[3], [1, 2, 40], [5000]])
+def test_a_chunk_of_several_parts_is_one_message(rows):
+    rng = np.random.default_rng(0)
+    parts = [{"samples": rng.normal(size=(count, 7)).astype(np.float32)} for count in rows]
+    total = sum(rows)
+    call = Call("sample", total + 5, Options(), first_index=100)
+    message = SampleResponse.FromString(convert.chunk(call, Chunk(((5, 5 + total),), parts)))
+    assert [(part.start, part.end) for part in message.chunk.indexes] == [(105, 105 + total)]
+    assert message.chunk.WhichOneof("samples") == "tensor"
+    whole = np.concatenate([part["samples"] for part in parts])
+    np.testing.assert_array_equal(convert.array(message.chunk.tensor, "tensor"), whole)
+    assert SampleResponse.FromString(message.SerializeToString()) == message

