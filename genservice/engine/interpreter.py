@@ -4,11 +4,11 @@ import gc
 import sys
 
 SWITCH_S = 0.0005
-"""After so long a thread that waits for the interpreter is let in. By default it is ten times as long, which the thread
-that calls models then waits while the event loop is busy: an inline worker answered 15 to 20 % fewer requests a second."""
+"""After so long a thread that waits for the interpreter is let in. The default is ten times as long, and so long the
+thread that calls models waits while the event loop is busy: an inline worker answered 15 to 20 % fewer requests."""
 GARBAGE_THRESHOLDS = (20_000, 50, 100)
-"""Allocations between two looks for cycles, and so on. A request makes many objects and few cycles; with the defaults the
-looks cost 4 to 9 % of the requests a second."""
+"""Allocations between two looks for cycles, and so on. A request makes many objects and few cycles; with the defaults
+the looks cost 4 to 9 % of the requests a second."""
 
 
 def tune() -> None:

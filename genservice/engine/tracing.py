@@ -152,16 +152,17 @@ class TracedSlots:
                 variable.scatter_update(tf.IndexedSlices(tf.gather(variable, sources), targets))
 
         graph = partial(tf.function, autograph=False)
-        self._enter = graph(
-            enter, jit_compile=compiled, input_signature=None if compiled else [places, *address, *signature]
-        )
-        # One trace a number of active slots.
-        self._step = graph(step, jit_compile=compiled)
-        self._finish = graph(
-            lambda slots: model.finish(state, slots),
-            jit_compile=compiled,
-            input_signature=None if compiled else [places],
-        )
+        # A function for each number of slots: TensorFlow would warn of one that is traced again and again.
+        self._step = _ForEachSize(lambda size: graph(partial(step, size), jit_compile=compiled))
+        self._enter: Callable[[int], Any]
+        self._finish: Callable[[int], Any]
+        if compiled:
+            self._enter = _ForEachSize(lambda size: graph(enter, jit_compile=True))
+            self._finish = _ForEachSize(lambda size: graph(partial(model.finish, state), jit_compile=True))
+        else:
+            entering = graph(enter, input_signature=[places, *address, *signature])
+            finishing = graph(partial(model.finish, state), input_signature=[places])
+            self._enter, self._finish = (lambda size: entering), (lambda size: finishing)
         # Plain copies: their bits need no compiler.
         self._move = graph(move, input_signature=[places, places])
 
@@ -171,24 +172,39 @@ class TracedSlots:
         """Writes the rows of a batch, padded to as many as there are slots, into these slots."""
         options, inputs = option_columns(batch, len(slots), self._columns), input_columns(batch, len(slots))
         arrays = [slots, seeds, indexes, *options.values(), *inputs.values()]
-        self._enter(*(self._tf.constant(array) for array in arrays))
+        self._enter(len(slots))(*(self._tf.constant(array) for array in arrays))
 
     def step(
         self, size: int, seeds: NDArray[np.uint32], indexes: NDArray[np.uint32], steps: NDArray[np.uint32]
     ) -> tuple[NDArray[np.bool_], NDArray[np.int32] | None]:
         """Makes a step of the first slots: which rows are done and, for texts, the tokens that they got."""
-        told = self._step(size, *(self._tf.constant(array) for array in (seeds, indexes, steps)))
+        told = self._step(size)(*(self._tf.constant(array) for array in (seeds, indexes, steps)))
         if isinstance(told, (tuple, list)):
             return told[0].numpy(), told[1].numpy()
         return told.numpy(), None
 
     def finish(self, slots: NDArray[np.int32]) -> NDArray[Any]:
         """The samples of slots."""
-        return cast("NDArray[Any]", self._finish(self._tf.constant(slots)).numpy())
+        return cast("NDArray[Any]", self._finish(len(slots))(self._tf.constant(slots)).numpy())
 
     def move(self, sources: NDArray[np.int32], targets: NDArray[np.int32]) -> None:
         """Copies the rows of slots into other slots."""
         self._move(self._tf.constant(sources), self._tf.constant(targets))
+
+
+class _ForEachSize(dict[int, Any]):
+    """A function for each size, made when it is first asked for."""
+
+    def __init__(self, make: Callable[[int], Any]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, size: int) -> Any:
+        function = self[size] = self._make(size)
+        return function
+
+    def __call__(self, size: int) -> Any:
+        return self[size]
 
 
 class Untraced:

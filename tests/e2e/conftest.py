@@ -17,8 +17,8 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-MODELS = frozenset({"fashion-gan", "fashion-cnn", "fashion-logistic"})
-LIMIT_S = 60
+MODELS = frozenset({"fashion-gan", "fashion-cnn", "fashion-diffusion", "fashion-logistic", "shakespeare"})
+LIMIT_S = 120
 POLL_S = 0.05
 
 DATA, HEADERS = 0, 1
