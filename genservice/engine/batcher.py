@@ -289,7 +289,7 @@ class Batcher:
             return 0
         most = self._serving.max_batch_rows
         if self._iterative:
-            return max(0, most + max(1, most // SLOTS_AHEAD) - lane.rows)
+            return min(most, max(0, most + max(1, most // SLOTS_AHEAD) - lane.rows))
         full = self._queue.rows >= most
         if lane.tasks:
             return most if full and len(lane.tasks) <= BATCHES_AHEAD else 0

@@ -1,5 +1,9 @@
 """Texts of a real model: the same bits however they are asked for, and each character told once."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -69,3 +73,21 @@ def test_a_text_is_likelier_than_its_letters_in_disorder(server):
     with Client(server.address) as client:
         likely, unlikely = client.score("shakespeare", [text, disorder]).log_prob
     assert likely > unlikely + 20
+
+
+def test_the_command_line_prints_texts_or_writes_them(server, whole, tmp_path):
+    def sample(*arguments):
+        command = [sys.executable, "-m", "genservice", "sample", "shakespeare", str(COUNT), "--seed", "5"]
+        draw = ["-c", "prompt=HAMLET.\n", "-o", "max_length=80", "--server", server.address]
+        return subprocess.run(
+            [*command, *draw, *map(str, arguments)], capture_output=True, text=True, check=True, cwd=tmp_path
+        ).stdout
+
+    printed = sample()
+    assert all(text in printed for text in whole.values())
+    sample("--out", tmp_path / "texts.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "texts.jsonl").read_text().splitlines()]
+    assert lines == [{"index": index, "text": text} for index, text in whole.items()]
+    sample("--out", tmp_path / "texts")
+    assert (tmp_path / "texts" / "000003.txt").read_text() == whole[3]
+    assert "\n" not in sample("-o", 'stop=["\\n"]').splitlines()[0]

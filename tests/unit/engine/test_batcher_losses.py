@@ -201,12 +201,22 @@ async def test_slots_that_fall_free_are_given_to_others_at_once():
     answer = scene.read(12)
     await settle()
     # The slots, and one row that waits for the first of them.
-    assert [len(piece) for piece in scene.replica.draws] == [5]
+    assert [len(piece) for piece in scene.replica.draws] == [4, 1]
     await scene.replica.done(3)
-    assert [len(piece) for piece in scene.replica.draws] == [5, 1]
+    assert [len(piece) for piece in scene.replica.draws] == [4, 1, 1]
     answer.cancel()
     await settle()
     assert not scene.replica.draws
+
+
+async def test_a_batch_of_another_verb_of_an_iterative_model_has_no_more_rows_than_there_are_slots():
+    scene = Scene(iterative=True)
+    answer = scene.read(5, verb="score")
+    await settle()
+    assert scene.sizes() == [4, 1]
+    await scene.replica.finish()
+    await scene.replica.finish()
+    assert len((await answer)["log_prob"]) == 5
 
 
 async def test_a_reader_sees_rows_on_their_way_and_a_slow_one_sees_fewer():
