@@ -1,16 +1,16 @@
 """Fashion-MNIST (Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747): 70,000 pictures of ten kinds of clothes."""
 
-import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genservice.errors import DataError
 from genservice.model.fit import DataSet
+from genservice.training.fetching import Fetcher, fetch
 from genservice.training.idx import read_idx, write_idx
 
 NAME = "fashion-mnist"
@@ -19,9 +19,6 @@ PARTS = ("train", "t10k")
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 _DOWNLOAD_LIMIT_S = 600
-
-Fetcher = Callable[[Path], None]
-"""Puts the four files into an empty folder, or raises a DataError."""
 
 
 def images_file(part: str) -> str:
@@ -95,7 +92,14 @@ def load(cache: Path, *, system: Path = DEBIAN_FOLDER, fetchers: Sequence[Fetche
     home = cache / NAME
     folder = next((folder for folder in (home, system) if _complete(folder)), None)
     if folder is None:
-        _fetch(home, fetchers)
+        fetch(
+            home,
+            fetchers,
+            check=read,
+            complete=_complete,
+            title="Fashion-MNIST",
+            advice=f"Put {', '.join(FILES)} into {home}, or install Debian's package {DEBIAN_PACKAGE}.",
+        )
     return read(folder or home)
 
 
@@ -120,33 +124,6 @@ def read(folder: Path) -> DataSet:
 
 def _complete(folder: Path) -> bool:
     return all((folder / name).is_file() for name in FILES)
-
-
-def _fetch(home: Path, fetchers: Sequence[Fetcher]) -> None:
-    home.parent.mkdir(parents=True, exist_ok=True)
-    failures = []
-    for fetcher in fetchers:
-        draft = Path(mkdtemp(prefix=f".{home.name}.", suffix=".partial", dir=home.parent))
-        try:
-            fetcher(draft)
-            read(draft)
-            draft.chmod(0o755)
-            draft.rename(home)
-        except DataError as failure:
-            failures.append(failure.message)
-        except OSError as failure:
-            # Somebody else has fetched it meanwhile; a rename replaces no folder that has files in it.
-            if _complete(home):
-                return
-            raise DataError(f"{home} cannot be written: {failure.strerror}. Remove it and try again.") from failure
-        else:
-            return
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    raise DataError(
-        f"Fashion-MNIST is not here and could not be fetched ({'; '.join(failures)}). "
-        f"Put {', '.join(FILES)} into {home}, or install Debian's package {DEBIAN_PACKAGE}."
-    )
 
 
 def _read_part(folder: Path, part: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

