@@ -43,6 +43,8 @@ class Walk(IterativeGenerator):
     def step(self, state, noise, active):
         type(self).asked.append((active, noise._step_words.tolist()))
         if state["poison"][:active].any():
+            # Slots keep what was in them, and a row that is gone may do no harm.
+            state["poison"][:] = False
             raise ValueError("poison")
         state["place"][:active] += state["scale"][:active, None] * noise.normal("step", (2,))
         state["left"][:active] -= 1
