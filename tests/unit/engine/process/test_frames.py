@@ -111,6 +111,7 @@ async def test_drained_ends_when_the_channel_is_closed(ends):
     ends.sender.send(b"much", [payload(4 * MAX_FRAME_BYTES)], [4 * MAX_FRAME_BYTES])
     drained = asyncio.create_task(ends.sender.drained())
     await asyncio.sleep(0)
+    assert not drained.done()
     ends.sender.close()
     async with asyncio.timeout(60):
         await drained
