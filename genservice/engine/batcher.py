@@ -16,6 +16,7 @@ from genservice.engine.observer import Observer
 from genservice.engine.queue import GroupKey, RowQueue
 from genservice.engine.rate import RowRate
 from genservice.engine.submission import Submission
+from genservice.engine.verbs import shared_values
 from genservice.engine.wanting import Wanting
 from genservice.engine.worker import Replica, StepRan
 from genservice.errors import CallerLimit, GenserviceError, ModelError, QueueTimeout, WorkerLost
@@ -456,7 +457,8 @@ class Batcher:
 
 
 def _group_key(call: Call) -> GroupKey:
-    return (call.verb, *(getattr(call.options, name) for name in static_names(type(call.options))))
+    statics = (getattr(call.options, name) for name in static_names(type(call.options)))
+    return (call.verb, *statics, *shared_values(call.verb, call.inputs))
 
 
 def _halves(taken: Sequence[Taken]) -> list[list[Taken]]:

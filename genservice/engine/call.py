@@ -1,15 +1,15 @@
 """What a request asks of a model, and the slices of it that share a batch with others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import NDArray
 
 from genservice.model.options import Options
 
-Rows = NDArray[Any] | list[str]
-"""Values, one a row: an array with a leading row dimension, or strings."""
+Rows = NDArray[Any] | list[str] | list[bytes]
+"""Values, one a row: an array with a leading row dimension, strings, or image files."""
 
 Results = Mapping[str, NDArray[Any] | list[bytes] | list[str]]
 """What a verb returned for some rows, by the name of the output; each has one value a row."""
@@ -30,10 +30,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """A request's rows for one verb of one version.
+    """A request's rows for one function of one version.
 
     Args:
-        verb: One of `genservice.engine.verbs.VERBS`.
+        verb: What the worker runs: one of `genservice.engine.verbs.functions_of` the model.
         row_count: Rows in all.
         options: Options of every row.
         inputs: By name: one value a row, or one row that all share.
@@ -127,6 +127,13 @@ class RowText:
 
 RowEvent = RowDone | RowPreview | RowText
 """What happens to a row of an iterative draw."""
+
+
+def moved(event: RowEvent, rows: int) -> RowEvent:
+    """The event of a row that is counted from another."""
+    changes: dict[str, Any] = {"row": event.row + rows}
+    return replace(event, **changes) if rows else event
+
 
 Batch = Sequence[Slice]
 """Slices of calls of one verb with equal static options."""

@@ -1,6 +1,6 @@
 """What a model must show before it is ready: rows that depend on their addresses alone, and samples that are random."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from genservice.engine.call import Call, RowDone, Rows, Slice
 from genservice.engine.slots import Slots
-from genservice.engine.verbs import VERBS, input_specs, verbs_of
+from genservice.engine.verbs import VERBS, functions_of, input_specs, verb_of
 from genservice.errors import InvalidRequest, PluginError
-from genservice.model.base import Determinism, IterativeGenerator, Model
+from genservice.model.base import Determinism, IterativeGenerator, Model, Predictor
 from genservice.model.options import Options, OptionScalar, parse_options, static_names
 from genservice.model.specs import TensorSpec
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SEEDS = (1, 2)
 MOST_ROWS = 8
 STEPS_BEFORE = 2
+
+Arrays = Mapping[str, NDArray[Any]]
+"""Results by name."""
 
 
 def check(runtime: "Runtime") -> Iterator[None]:
@@ -33,13 +36,15 @@ def check(runtime: "Runtime") -> Iterator[None]:
     """
     _check_bitwise(runtime)
     model = runtime.model
-    for verb in verbs_of(model):
+    for function in functions_of(model):
         rows = min(MOST_ROWS, runtime.serving.max_batch_rows)
-        call = runtime.example(verb, rows, seed=SEEDS[0])
+        call = runtime.example(function, rows, seed=SEEDS[0])
         alone = yield from _run(runtime, call, rows)
-        if verb in ("sample", "decode"):
-            _check_event(alone, model.event, verb)
-        if verb == "sample":
+        if function in ("sample", "decode"):
+            _check_event(alone["samples"], model.event, function)
+        elif verb_of(function) == "predict":
+            _check_signature(alone, model, function)
+        if function == "sample":
             yield from _check_random(runtime, call, alone)
         yield from _check_places(runtime, call, alone)
         yield
@@ -58,14 +63,15 @@ def _check_bitwise(runtime: "Runtime") -> None:
         raise PluginError(f"The model promises BITWISE, which needs {' and '.join(missing)}.")
 
 
-def example_inputs(model: Model, verb: str, rows: int, seed: int = 0) -> dict[str, Rows]:
-    """Inputs that a verb's specs allow, as the model gets them."""
+def example_inputs(model: Model, function: str, rows: int, seed: int = 0) -> dict[str, Rows]:
+    """Inputs that a function's specs allow, as the model gets them; shared ones are at their maximum."""
+    shared = VERBS[verb_of(function)].shared
     inputs: dict[str, Rows] = {}
-    for name, spec in input_specs(model, verb).items():
-        values = example_rows(spec, rows, seed)
+    for name, spec in input_specs(model, function).items():
+        values: Any = example_rows(spec, rows, seed)
         if isinstance(values, list) and model.tokens is not None:
             values = np.stack([model.tokenize(text) for text in values])
-        inputs[name] = values
+        inputs[name] = np.full_like(values, spec.maximum) if name in shared else values
     return inputs
 
 
@@ -103,22 +109,20 @@ def other_options(model: Model) -> Options:
     return parse_options(model.Options, chosen, model.labels)
 
 
-def row_bytes(rows: NDArray[Any] | list[bytes] | list[str]) -> int:
+def row_bytes(rows: NDArray[Any] | Sequence[bytes] | Sequence[str]) -> int:
     """Bytes of one row of a result."""
-    return max(map(len, rows)) if isinstance(rows, list) else rows.nbytes // len(rows)
+    return rows.nbytes // len(rows) if isinstance(rows, np.ndarray) else max(map(len, rows))
 
 
-def _run(
-    runtime: "Runtime", call: Call, rows: int, neighbours: Call | None = None
-) -> Generator[None, None, NDArray[Any]]:
+def _run(runtime: "Runtime", call: Call, rows: int, neighbours: Call | None = None) -> Generator[None, None, Arrays]:
     """Runs the first rows of a call; after neighbours, where there are any."""
     piece = Slice(call, 0, rows)
     if call.verb == "sample" and isinstance(runtime.model, IterativeGenerator):
-        return (yield from _draw(runtime.slots, piece, neighbours))
+        return {"samples": (yield from _draw(runtime.slots, piece, neighbours))}
     batch = [piece] if neighbours is None else [Slice(neighbours, 0, neighbours.row_count), piece]
     results = runtime.run(batch)[-1]
     yield
-    return np.asarray(results[VERBS[call.verb].output])
+    return {name: np.asarray(rows) for name, rows in results.items()}
 
 
 def _draw(slots: Slots, piece: Slice, neighbours: Call | None) -> Generator[None, None, NDArray[Any]]:
@@ -162,16 +166,26 @@ def _check_event(samples: NDArray[Any], event: TensorSpec, verb: str) -> None:
             )
 
 
-def _check_random(runtime: "Runtime", call: Call, samples: NDArray[Any]) -> Iterator[None]:
+def _check_signature(results: Arrays, model: Model, function: str) -> None:
+    """Checks that a signature gives what it declares."""
+    assert isinstance(model, Predictor)
+    outputs = model.signatures[function.partition(":")[2]].outputs
+    if set(results) != set(outputs):
+        raise PluginError(f"`{function}` returned {', '.join(results)}; it declares {', '.join(outputs)}.")
+    for name, spec in outputs.items():
+        _check_event(results[name], spec, f"{function}, {name}")
+
+
+def _check_random(runtime: "Runtime", call: Call, samples: Arrays) -> Iterator[None]:
     again = yield from _run(runtime, call, call.row_count)
     if not _agree(runtime, samples, again):
         raise PluginError("One seed gave two different samples: all randomness must come from the noise object.")
     other = yield from _run(runtime, runtime.example("sample", call.row_count, seed=SEEDS[1]), call.row_count)
-    if np.array_equal(samples, other):
+    if np.array_equal(samples["samples"], other["samples"]):
         raise PluginError("Two seeds gave the same samples: a generative model is a distribution, not a constant.")
 
 
-def _check_places(runtime: "Runtime", call: Call, alone: NDArray[Any]) -> Iterator[None]:
+def _check_places(runtime: "Runtime", call: Call, alone: Arrays) -> Iterator[None]:
     """Runs one row in the smallest batch, and all after neighbours with other options, inputs and noise."""
     room = runtime.serving.max_batch_rows - call.row_count
     trials: list[tuple[int, Call | None]] = [(1, None)]
@@ -180,20 +194,35 @@ def _check_places(runtime: "Runtime", call: Call, alone: NDArray[Any]) -> Iterat
         trials.append((call.row_count, neighbours))
     for count, beside in trials:
         rows = yield from _run(runtime, call, count, beside)
-        if not _agree(runtime, alone[:count], rows):
+        first = {name: column[:count] for name, column in alone.items()}
+        if not _agree(runtime, first, rows):
             raise PluginError(
                 f"`{call.verb}` gave the same row other results at another place of a batch"
-                f"{_difference(alone[:count], rows)}. Rows of a batch may not depend on each other."
+                f"{_difference(first, rows)}. Rows of a batch may not depend on each other."
             )
 
 
-def _difference(left: NDArray[Any], right: NDArray[Any]) -> str:
-    if left.dtype.kind not in "fiub" or left.shape != right.shape:
-        return ""
-    return f": they differ by {float(np.max(np.abs(left.astype(np.float64) - right.astype(np.float64)))):.3g}"
+def _difference(left: Arrays, right: Arrays) -> str:
+    differences = [
+        float(np.max(np.abs(left[name].astype(np.float64) - right[name].astype(np.float64))))
+        for name in _numbers(left)
+        if left[name].shape == right[name].shape
+    ]
+    return f": they differ by {max(differences):.3g}" if differences else ""
 
 
-def _agree(runtime: "Runtime", left: NDArray[Any], right: NDArray[Any]) -> bool:
-    if runtime.model.determinism is Determinism.BITWISE or left.dtype.kind not in "fc":
-        return np.array_equal(left, right)
-    return bool(np.allclose(left, right, rtol=runtime.model.tolerance, atol=runtime.model.tolerance))
+def _numbers(results: Arrays) -> list[str]:
+    return [name for name, column in results.items() if column.dtype.kind == "f"]
+
+
+def _agree(runtime: "Runtime", left: Arrays, right: Arrays) -> bool:
+    """Whether results are equal: under SAME_DRAWS numbers to the tolerance.
+
+    Then places in a list beside numbers, such as which neighbour or label is the best, are not compared: where two are
+    equally good, the last bit decides.
+    """
+    numbers = _numbers(left)
+    if runtime.model.determinism is Determinism.BITWISE or not numbers:
+        return all(np.array_equal(left[name], right[name]) for name in left)
+    tolerance = runtime.model.tolerance
+    return all(np.allclose(left[name], right[name], rtol=tolerance, atol=tolerance) for name in numbers)

@@ -17,6 +17,7 @@ from genservice.engine.seat import WorkerMaker
 from genservice.engine.settings import EngineSettings
 from genservice.engine.submission import NO_FLOW, Event, Submission
 from genservice.engine.validation import check_draw, check_inputs, check_on_the_way, check_output, check_verb
+from genservice.engine.verbs import verb_of
 from genservice.errors import ContentChanged, GenserviceError, ServerDraining
 from genservice.model.base import IterativeGenerator
 from genservice.model.options import OptionScalar, parse_options
@@ -197,7 +198,9 @@ class Engine:
             check_on_the_way(model, preview_steps, text_deltas)
             form = check_output(model, output or Output())
             parsed = parse_options(model.Options, options or {}, model.labels)
-            inputs = check_inputs(model, "sample", parsed, conditions or {}, sample_count)
+            inputs = check_inputs(
+                model, "sample", parsed, conditions or {}, sample_count, self.settings.max_image_bytes
+            )
             rows = self._admission.chunk_rows(version, chunk_rows)
             seed = secrets.randbits(64) if seed is None else seed
             call = Call("sample", sample_count, parsed, inputs, seed, first_index, form, preview_steps, text_deltas)
@@ -210,19 +213,19 @@ class Engine:
     async def call(
         self,
         name: ModelName,
-        verb: str,
+        function: str,
         inputs: Mapping[str, Rows],
         options: Mapping[str, OptionScalar] | None = None,
         *,
         timeout_s: float | None = None,
         flow: Flow = NO_FLOW,
     ) -> tuple[Version, Results]:
-        """Runs a verb that is answered at once.
+        """Runs a function that is answered at once.
 
         Args:
             name: The model, or one version of it.
-            verb: Any verb but `sample`.
-            inputs: `inputs`, one value a row.
+            function: Any verb that a worker runs but `sample`; `predict:NAME` for a signature.
+            inputs: By name, one value a row; shared ones, such as `k`, have one row.
             options: Options by name.
             timeout_s: Seconds until the request's deadline; None: none.
             flow: Whose rows they are.
@@ -233,14 +236,14 @@ class Engine:
         Raises:
             GenserviceError: The request is refused, or failed.
         """
-        version, model = self._ready(name, verb)
+        version, model = self._ready(name, verb_of(function))
         rows = len(next(iter(inputs.values()), ()))
-        refused = self._refuser(version, verb, rows)
+        refused = self._refuser(version, function, rows)
         try:
-            self._admission.check_size(version, verb, rows, flow)
+            self._admission.check_size(version, function, rows, flow)
             parsed = parse_options(model.Options, options or {}, model.labels)
-            checked = check_inputs(model, verb, parsed, inputs, rows)
-            submission = self._admission.admit_call(version, Call(verb, rows, parsed, checked), timeout_s, flow)
+            checked = check_inputs(model, function, parsed, inputs, rows, self.settings.max_image_bytes)
+            submission = self._admission.admit_call(version, Call(function, rows, parsed, checked), timeout_s, flow)
         except GenserviceError as error:
             refused(error)
             raise

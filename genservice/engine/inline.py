@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from genservice.engine.call import Batch, Output, Results, RowDone, RowEvent, RowPreview, Slice
+from genservice.engine.call import Batch, Output, Results, RowDone, RowEvent, RowPreview, Slice, moved
+from genservice.engine.images import decoded, has_files
 from genservice.engine.runtime import Runtime
 from genservice.engine.settings import EngineSettings
 from genservice.engine.slots import Slots
@@ -129,6 +130,7 @@ class InlineReplica:
 
     async def run(self, batch: Batch) -> Sequence[Results]:
         """Runs a batch, then gives samples the form that each request asked for."""
+        batch = await self._decoded(batch)
         results = await self._thread.call("run", lambda: self._runtime.run(batch))
         if batch[0].call.verb != "sample":
             return results
@@ -139,6 +141,8 @@ class InlineReplica:
     async def draw(self, piece: Slice) -> AsyncGenerator[RowEvent, None]:
         """Draws the rows of a slice in slots; between two steps rows join and leave, and batches of others run."""
         slots = self._runtime.slots
+        (decoded_piece,) = await self._decoded([piece])
+        moved_rows, piece = piece.start - decoded_piece.start, decoded_piece
         draw = _Draw()
         self._draws[draw] = draw
         slots.add(piece, draw)
@@ -153,7 +157,7 @@ class InlineReplica:
                     event = RowDone(event.row, await self._formed(piece.call.output, event.results))
                 elif isinstance(event, RowPreview):
                     event = RowPreview(event.row, event.step, await self._formed(piece.call.output, event.results))
-                yield event
+                yield moved(event, moved_rows)
         finally:
             del self._draws[draw]
             slots.remove(draw)
@@ -178,6 +182,13 @@ class InlineReplica:
                 self.on_step(step.ran)
             # What has come meanwhile joins the next step.
             await asyncio.sleep(0)
+
+    async def _decoded(self, batch: Batch) -> Batch:
+        """The batch with arrays in place of image files; those are decoded in the threads that encode."""
+        if not any(has_files(piece.call) for piece in batch):
+            return batch
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._encoders, decoded, self._runtime.model, batch)
 
     async def _formed(self, output: Output, results: Results) -> Results:
         if not (output.media_type or output.dtype == "uint8"):

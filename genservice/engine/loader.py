@@ -213,6 +213,11 @@ class Loader:
         version.content_hash = await asyncio.to_thread(store.content_hash, model, number)
         version.family = family = check_compatible(manifest, self._families)
         version.description = description = family.model(manifest.config)
+        if description.needs_trust and not self._settings.trust_graphs:
+            raise PluginError(
+                f"{version.name} is a graph of its maker's own, which can do what the server may: set "
+                "engine.trust_graphs = true if you trust who made it."
+            )
         version.serving = serving = self._serving(version)
         seats = self._seats_of(version)
         replicas = [await self._load_with_patience(seat, version) for seat in seats]

@@ -12,7 +12,7 @@ from genservice.engine.turns import SLACK, Account, GroupBranch, Place, WholeBra
 from genservice.errors import CallerLimit, QueueFull
 
 GroupKey = tuple[object, ...]
-"""What rows must have in common to share a batch: the verb and the static options."""
+"""What rows must have in common to share a batch: the function, the static options, and shared inputs."""
 
 
 class RowQueue:

@@ -1,4 +1,4 @@
-"""A loaded model as the worker runs it: verbs traced for each batch size, warmed up and checked."""
+"""A loaded model as the worker runs it: its functions traced for each batch size, warmed up and checked."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genservice.engine import checks
 from genservice.engine.call import Batch, Call, Output, Results, Slice
 from genservice.engine.gather import addresses, input_columns, option_columns, option_dtypes
 from genservice.engine.slots import Joining, Slots
 from genservice.engine.tracing import Traced, Untraced
-from genservice.engine.verbs import VERBS, verbs_of
+from genservice.engine.verbs import functions_of
 from genservice.errors import PluginError
 from genservice.model.base import Generator, IterativeGenerator, Model, TextGenerator
 from genservice.model.media import to_uint8
@@ -40,7 +41,7 @@ class Runtime:
         self._columns = option_dtypes(model)
         self._caller: Traced | Untraced = Untraced()
         self.answer_row_bytes: dict[str, int] = {}
-        """Bytes of one row of each verb's result; known once it is warm."""
+        """Bytes of one row of each function's results; known once it is warm."""
         self._functions: dict[tuple[object, ...], Callable[..., Any]] = {}
         self._slots: Slots | None = None
 
@@ -78,7 +79,7 @@ class Runtime:
             self._slots = Slots(self.model, functions, self.serving.sizes, Joining(self.serving.joining))
 
     def warm_up(self) -> Iterator[None]:
-        """Runs every verb at every batch size with every value of the static options, then checks the model.
+        """Runs every function at every batch size with every value of the static options, then checks the model.
 
         Yields:
             After each call, so that other work can be done in between.
@@ -93,15 +94,15 @@ class Runtime:
                 f"The static options have {len(combinations)} combinations, and each is traced; "
                 f"the most is {MOST_STATIC_COMBINATIONS}."
             )
-        for verb in verbs_of(self.model):
-            if verb == "sample" and self._slots is not None:
+        for function in functions_of(self.model):
+            if function == "sample" and self._slots is not None:
                 yield from self._warm_slots(self._slots)
                 continue
             for values in combinations:
                 options = self.model.Options().model_copy(update=values)
                 for size in reversed(self.serving.sizes):
-                    (results,) = self.run([Slice(self.example(verb, size, options), 0, size)])
-                    self.answer_row_bytes[verb] = checks.row_bytes(results[VERBS[verb].output])
+                    (results,) = self.run([Slice(self.example(function, size, options), 0, size)])
+                    self.answer_row_bytes[function] = sum(map(checks.row_bytes, results.values()))
                     yield
         yield from checks.check(self)
 
@@ -117,16 +118,16 @@ class Runtime:
         slots.functions.move(np.array([0], np.int32), np.array([0], np.int32))
         self.answer_row_bytes["sample"] = self.model.event.row_bytes
 
-    def example(self, verb: str, rows: int, options: Options | None = None, *, seed: int = 0) -> Call:
+    def example(self, function: str, rows: int, options: Options | None = None, *, seed: int = 0) -> Call:
         """A call for warm-up and checks; inputs and noise depend on the seed."""
-        inputs = checks.example_inputs(self.model, verb, rows, seed)
-        return Call(verb, rows, options or self.model.Options(), inputs, seed=seed)
+        inputs = checks.example_inputs(self.model, function, rows, seed)
+        return Call(function, rows, options or self.model.Options(), inputs, seed=seed)
 
     def run(self, batch: Batch) -> Sequence[Results]:
         """Runs a batch, padded to the next batch size.
 
         Args:
-            batch: Slices of calls of one verb with equal static options.
+            batch: Slices of calls of one function with equal static options and equal shared inputs.
 
         Returns:
             The results of each slice, in the model's own types.
@@ -135,21 +136,26 @@ class Runtime:
         rows = sum(map(len, batch))
         size = next(size for size in self.serving.sizes if size >= rows)
         statics = {name: getattr(call.options, name) for name in self._statics}
+        inputs = input_columns(batch, size)
         output = self._function(call.verb, statics)(
             option_columns(batch, size, self._columns),
-            input_columns(batch, size),
+            inputs,
             *(addresses(batch, size) if call.verb == "sample" else ()),
         )
-        name = VERBS[call.verb].output
-        if len(output) != size:
-            raise PluginError(f"`{call.verb}` returned {len(output)} rows for a batch of {size}.")
+        for name, column in output.items():
+            if column.ndim == 0 or len(column) != size:
+                count = len(column) if column.ndim else "no"
+                raise PluginError(f"`{call.verb}` returned {count} rows of {name} for a batch of {size}.")
+        if call.verb == "tag":
+            output = _without_padding(output, inputs["lengths"])
         if len(batch) == 1 and rows == size:
-            return [{name: output}]
+            return [output]
         results, start = [], 0
         for piece in batch:
             # Copied, so that a slow reader of a few rows does not hold the whole batch.
-            results.append({name: output[start : start + len(piece)].copy()})
-            start += len(piece)
+            stop = start + len(piece)
+            results.append({name: column[start:stop].copy() for name, column in output.items()})
+            start = stop
         return results
 
     def form(self, output: Output, results: Results) -> Results:
@@ -175,8 +181,14 @@ class Runtime:
         self._slots = None
         self.model = type(self.model)(self.model.config)
 
-    def _function(self, verb: str, statics: Mapping[str, OptionScalar]) -> Callable[..., Any]:
-        key = (verb, *statics.items())
+    def _function(self, name: str, statics: Mapping[str, OptionScalar]) -> Callable[..., Any]:
+        key = (name, *statics.items())
         if key not in self._functions:
-            self._functions[key] = self._caller.function(self.model, verb, statics, self._columns)
+            self._functions[key] = self._caller.function(self.model, name, statics, self._columns)
         return self._functions[key]
+
+
+def _without_padding(output: Mapping[str, NDArray[Any]], lengths: NDArray[np.int32]) -> Mapping[str, NDArray[Any]]:
+    """Taggings with zeros where sequences are padded."""
+    inside = np.arange(output["labels"].shape[1]) < lengths[:, None]
+    return {"labels": output["labels"] * inside, "marginals": output["marginals"] * inside[..., None]}

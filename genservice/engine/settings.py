@@ -53,6 +53,11 @@ class EngineSettings(BaseModel):
     placement: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     """By model: names of the workers that serve it, as `/metrics` names them: `CPU:0`, and `CPU:0#2` for the second of
     that device. Models that are not named are served by all."""
+    max_image_bytes: int = Field(default=4 << 20, gt=0)
+    """Most bytes of one image file among the inputs of a request."""
+    trust_graphs: bool = False
+    """Whether versions are loaded that hold a graph of their maker's own, such as a SavedModel: it can read and write
+    files. Even then graphs with operations for files, for Python functions or of libraries of their own are refused."""
     max_growth_bytes: int = Field(default=512 << 20, gt=0)
     """Most memory that loading and unloading may leave behind in a worker process, before another takes its place."""
     models: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""How a verb becomes a function of arrays: traced by TensorFlow, or as it is."""
+"""How a function of a model becomes one of arrays: traced by TensorFlow, or as it is."""
 
 import os
 import platform
@@ -12,33 +12,64 @@ from numpy.typing import NDArray
 
 from genservice.engine.call import Batch
 from genservice.engine.gather import Columns, input_columns, option_columns
-from genservice.engine.verbs import model_specs
-from genservice.model.base import Classifier, Embedder, Generator, IterativeGenerator, Latent, Model, Scorer
+from genservice.engine.verbs import VERBS, model_specs
+from genservice.model.base import (
+    Classifier,
+    Embedder,
+    Generator,
+    IterativeGenerator,
+    LabellingScorer,
+    Latent,
+    Model,
+    Predictor,
+    Retriever,
+    Scorer,
+    Sequences,
+    Tagger,
+)
 from genservice.model.noise import Noise, Ops, TensorFlowOps
 from genservice.model.options import OptionScalar
 from genservice.model.specs import TensorSpec
 
 Function = Callable[..., Any]
-"""Takes option columns, inputs and, for draws, seed words and index words; returns one array."""
+"""Takes option columns, inputs and, for draws, seed words and index words; returns arrays by name."""
 
 
-def invoke(model: Model, verb: str, options: Any, inputs: Mapping[str, Any], noise: Noise | None) -> Any:
-    """Calls the method of a verb; probabilities come back as logits."""
+def invoke(
+    model: Model,
+    function: str,
+    options: Any,
+    inputs: Mapping[str, Any],
+    noise: Noise | None,
+    softmax: Callable[[Any], Any],
+) -> Mapping[str, Any]:
+    """Calls the method of a function; its results by name."""
+    verb, _, signature = function.partition(":")
+    if verb == "predict":
+        return cast("Predictor", model).predict(signature, inputs, options)
     if verb == "sample":
-        return cast("Generator", model).sample(cast("Noise", noise), options, inputs)
+        return {"samples": cast("Generator", model).sample(cast("Noise", noise), options, inputs)}
     rows = inputs["inputs"]
+    sequences = Sequences(rows, inputs["lengths"]) if isinstance(model, Tagger) and "lengths" in inputs else None
     methods: dict[str, Callable[[], Any]] = {
-        "classify": lambda: cast("Classifier", model).logits(rows, options),
+        "classify": lambda: softmax(cast("Classifier", model).logits(rows, options)),
         "score": lambda: cast("Scorer", model).log_prob(rows, options),
         "encode": lambda: cast("Latent", model).encode(rows, options),
         "decode": lambda: cast("Latent", model).decode(rows, options),
         "embed": lambda: cast("Embedder", model).embed(rows, options),
+        # All rows of the batch ask for as many.
+        "neighbours": lambda: cast("Retriever", model).neighbours(rows, inputs["k"][0], options),
     }
-    return methods[verb]()
+    if sequences is not None:
+        tagger = cast("LabellingScorer", model)
+        methods["tag"] = lambda: tagger.tag(sequences, options)
+        methods["score"] = lambda: tagger.labelling_log_prob(sequences, inputs["labels"], options)
+    result, outputs = methods[verb](), VERBS[verb].outputs
+    return dict(zip(outputs, result if len(outputs) > 1 else (result,), strict=True))
 
 
 class Traced:
-    """Traces verbs with `tf.function`, once for all batch sizes, or once a size where XLA compiles.
+    """Traces functions with `tf.function`, once for all batch sizes, or once a size where XLA compiles.
 
     Args:
         jit_compile: Whether XLA compiles.
@@ -71,25 +102,24 @@ class Traced:
             f"batch {','.join(map(str, sizes))}"
         )
 
-    def function(self, model: Model, verb: str, statics: Mapping[str, OptionScalar], columns: Columns) -> Function:
-        """Makes the function of a verb for one value of the static options."""
+    def function(self, model: Model, name: str, statics: Mapping[str, OptionScalar], columns: Columns) -> Function:
+        """Makes a function of a model for one value of the static options."""
         tf = self._tf
         ops: Ops = TensorFlowOps()
         option_names = list(columns)
-        specs = model_specs(model, verb)
+        specs = model_specs(model, name)
         signature = self._signature(columns, specs)
-        if verb == "sample":
+        if name == "sample":
             signature += [tf.TensorSpec([None, 2], tf.uint32)] * 2
 
         def body(*tensors: Any) -> Any:
             options = SimpleNamespace(**dict(zip(option_names, tensors, strict=False)), **statics)
             inputs = dict(zip(specs, tensors[len(option_names) :], strict=False))
             noise = None
-            if verb == "sample":
+            if name == "sample":
                 seeds, indexes = tensors[-2:]
                 noise = Noise(seeds, indexes, tf.zeros_like(seeds[:, 0]), ops)
-            result = invoke(model, verb, options, inputs, noise)
-            return tf.nn.softmax(result) if verb == "classify" else result
+            return invoke(model, name, options, inputs, noise, tf.nn.softmax)
 
         traced = tf.function(
             body,
@@ -100,7 +130,8 @@ class Traced:
 
         def function(options: Mapping[str, Any], inputs: Mapping[str, Any], *address: Any) -> Any:
             arrays = [*options.values(), *inputs.values(), *address]
-            return traced(*(tf.constant(array) for array in arrays)).numpy()
+            results = traced(*(tf.constant(array) for array in arrays))
+            return {output: result.numpy() for output, result in results.items()}
 
         return function
 
@@ -208,7 +239,7 @@ class _ForEachSize(dict[int, Any]):
 
 
 class Untraced:
-    """Calls verbs as they are, with NumPy arrays."""
+    """Calls functions as they are, with NumPy arrays."""
 
     pinned = True
 
@@ -216,8 +247,8 @@ class Untraced:
         """What the bits of results depend on."""
         return f"numpy {np.__version__}; {platform.machine()}; batch {','.join(map(str, sizes))}"
 
-    def function(self, model: Model, verb: str, statics: Mapping[str, OptionScalar], columns: Columns) -> Function:
-        """Makes the function of a verb for one value of the static options."""
+    def function(self, model: Model, name: str, statics: Mapping[str, OptionScalar], columns: Columns) -> Function:
+        """Makes a function of a model for one value of the static options."""
         del columns
 
         def function(options: Mapping[str, Any], inputs: Mapping[str, Any], *address: Any) -> Any:
@@ -225,11 +256,8 @@ class Untraced:
             if address:
                 seeds, indexes = address
                 noise = Noise(seeds, indexes, np.zeros(len(seeds), np.uint32))
-            result = np.asarray(invoke(model, verb, SimpleNamespace(**options, **statics), inputs, noise))
-            if verb != "classify":
-                return result
-            powers = np.exp(result - result.max(axis=-1, keepdims=True))
-            return powers / powers.sum(axis=-1, keepdims=True)
+            results = invoke(model, name, SimpleNamespace(**options, **statics), inputs, noise, _softmax)
+            return {output: np.asarray(result) for output, result in results.items()}
 
         return function
 
@@ -275,6 +303,12 @@ class ArraySlots:
         """Copies the rows of slots into other slots."""
         for array in self._state.values():
             array[targets] = array[sources]
+
+
+def _softmax(logits: Any) -> NDArray[Any]:
+    """Probabilities `[batch, labels]`."""
+    powers = np.exp(np.asarray(logits) - np.max(logits, axis=-1, keepdims=True))
+    return cast("NDArray[Any]", powers / powers.sum(axis=-1, keepdims=True))
 
 
 def _vector_registers() -> str:

@@ -1,15 +1,18 @@
 """Checks of a request against what a model declares, before anything is queued."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from genservice.engine.call import Output, Rows
 from genservice.engine.catalog import Version
-from genservice.engine.verbs import PREVIEW, TEXT_DELTAS, features_of, input_specs
+from genservice.engine.verbs import PREVIEW, TEXT_DELTAS, VERBS, features_of, input_specs, verb_of
 from genservice.errors import InvalidRequest, OutOfRange, VerbNotSupported, suggestion
 from genservice.model.base import Model
+from genservice.model.media import INPUT_FORMATS, is_image
 from genservice.model.options import Options
+from genservice.model.specs import TensorSpec
 
 MOST_INDEX = 2**63 - 1
 
@@ -90,16 +93,17 @@ def check_on_the_way(model: Model, preview_steps: int, text_deltas: bool) -> Non
 
 
 def check_inputs(
-    model: Model, verb: str, options: Options, inputs: Mapping[str, Rows], row_count: int
+    model: Model, function: str, options: Options, inputs: Mapping[str, Rows], row_count: int, max_image_bytes: int
 ) -> Mapping[str, Rows]:
-    """Checks the tensors and strings of a request.
+    """Checks the tensors, strings and image files of a request.
 
     Args:
         model: What declares them.
-        verb: The verb.
+        function: What is asked.
         options: The request's options.
         inputs: By name.
         row_count: Rows of the request.
+        max_image_bytes: Most bytes of an image file.
 
     Returns:
         The inputs in the order of their declaration, as the model gets them: with defaults, and tokens for strings.
@@ -108,13 +112,12 @@ def check_inputs(
         InvalidRequest: One is missing, not known, or has the wrong type, shape or number of rows.
         OutOfRange: One has a value outside its range.
     """
-    specs = input_specs(model, verb)
-    prefix = "conditions." if verb == "sample" else ""
+    specs = input_specs(model, function)
+    verb = verb_of(function)
+    kind, prefix = {"sample": ("condition", "conditions."), "predict": ("input", "inputs.")}.get(verb, ("input", ""))
     for name in inputs:
         if name not in specs:
-            raise InvalidRequest(
-                f"The model has no condition {name!r}.{suggestion(name, specs)}", field=f"{prefix}{name}"
-            )
+            raise InvalidRequest(f"The model has no {kind} {name!r}.{suggestion(name, specs)}", field=f"{prefix}{name}")
     for name, spec in specs.items():
         field = f"{prefix}{name}"
         if name not in inputs and spec.default is not None:
@@ -122,16 +125,36 @@ def check_inputs(
         if name not in inputs:
             raise InvalidRequest(f"`{field}` is missing.", field=field)
         rows = inputs[name]
-        spec.validate(rows, field=field)
+        if isinstance(rows, list) and rows and isinstance(rows[0], bytes):
+            _check_files(spec, rows, field, max_image_bytes)
+        else:
+            spec.validate(rows, field=field)
+        if not len(rows):
+            raise InvalidRequest(f"`{field}` has no rows.", field=field)
         if verb == "sample" and len(rows) not in (1, row_count):
             raise InvalidRequest(
                 f"`{field}` has 1 row for all samples, or one a sample ({row_count}); got {len(rows)}.", field=field
             )
-        if not len(rows):
-            raise InvalidRequest(f"`{field}` has no rows.", field=field)
+        if verb != "sample" and name not in VERBS[verb].shared and len(rows) != row_count:
+            raise InvalidRequest(f"`{field}` has {len(rows)} rows; the request has {row_count}.", field=field)
     whole = {name: inputs[name] if name in inputs else spec.default_row() for name, spec in specs.items()}
     model.validate(verb, options, whole)
     return {name: _tokens(model, rows, f"{prefix}{name}") for name, rows in whole.items()}
+
+
+def _check_files(spec: TensorSpec, files: list[Any], field: str, max_image_bytes: int) -> None:
+    """Checks what can be told of image files before a worker decodes them."""
+    if not is_image(spec):
+        raise InvalidRequest(f"`{field}` takes {spec.dtype} of the shape {list(spec.shape)}, no files.", field=field)
+    for number, file in enumerate(files):
+        if len(file) > max_image_bytes:
+            raise OutOfRange(
+                f"`{field}`, row {number}: the file has {len(file)} bytes; the most is {max_image_bytes}.", field=field
+            )
+        if not file:
+            raise InvalidRequest(
+                f"`{field}`, row {number}: the file is empty; it is one of {', '.join(INPUT_FORMATS)}.", field=field
+            )
 
 
 def _tokens(model: Model, rows: Rows, field: str) -> Rows:
@@ -141,7 +164,7 @@ def _tokens(model: Model, rows: Rows, field: str) -> Rows:
     tokens = []
     for number, text in enumerate(rows):
         try:
-            tokens.append(model.tokenize(text))
+            tokens.append(model.tokenize(str(text)))
         except ValueError as fault:
             raise InvalidRequest(f"`{field}`, row {number}: {fault}", field=field) from fault
     return np.stack(tokens)

@@ -3,18 +3,28 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from genservice.model.base import (
     Classifier,
+    Comparer,
     Embedder,
     Generator,
     IterativeGenerator,
+    LabellingScorer,
     Latent,
     Model,
+    Predictor,
+    Retriever,
     Scorer,
+    Tagger,
     TextGenerator,
 )
+from genservice.model.media import is_image
 from genservice.model.specs import TensorSpec
+
+MOST_NEIGHBOURS = 1000
+"""Most neighbours of a row that a request may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,35 +32,45 @@ class Verb:
     """A thing that models do.
 
     Args:
-        capability: The class that a model derives from to have it.
-        output: Name of the result.
-        takes: Name of the model's spec of `inputs`; empty for draws, which take the model's conditions.
+        capability: The classes one of which a model derives from to have it.
+        outputs: Names of the results; empty where each function of the model has its own.
+        shared: Inputs that all rows of a batch have in common.
+        through: The verb that the server asks of the model to do this one; empty: this one.
     """
 
-    capability: type[Model]
-    output: str
-    takes: str = "event"
+    capability: tuple[type[Model], ...]
+    outputs: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    through: str = ""
 
 
 VERBS: Mapping[str, Verb] = {
-    "sample": Verb(Generator, "samples", takes=""),
-    "score": Verb(Scorer, "log_prob"),
-    "encode": Verb(Latent, "latents"),
-    "decode": Verb(Latent, "samples", takes="latent"),
-    "classify": Verb(Classifier, "probabilities"),
-    "embed": Verb(Embedder, "embeddings"),
+    "sample": Verb((Generator,), ("samples",)),
+    "score": Verb((Scorer, LabellingScorer), ("log_prob",)),
+    "encode": Verb((Latent,), ("latents",)),
+    "decode": Verb((Latent,), ("samples",)),
+    "classify": Verb((Classifier,), ("probabilities",)),
+    "embed": Verb((Embedder,), ("embeddings",)),
+    "compare": Verb((Comparer,), through="embed"),
+    "identify": Verb((Comparer,), through="embed"),
+    "neighbours": Verb((Retriever,), ("indexes", "distances"), shared=("k",)),
+    "tag": Verb((Tagger,), ("labels", "marginals")),
+    "predict": Verb((Predictor,)),
 }
-
 
 PREVIEW = "preview"
 TEXT_DELTAS = "text_deltas"
+IMAGES = "images"
 
 
 def features_of(model: Model) -> tuple[str, ...]:
     """What else a model can do."""
+    features = [IMAGES] if is_image(model.event) and set(verbs_of(model)) - {"sample", "decode", "predict"} else []
     if isinstance(model, TextGenerator):
-        return (TEXT_DELTAS,)
-    return (PREVIEW,) if isinstance(model, IterativeGenerator) else ()
+        features.append(TEXT_DELTAS)
+    elif isinstance(model, IterativeGenerator):
+        features.append(PREVIEW)
+    return tuple(features)
 
 
 def verbs_of(model: Model) -> tuple[str, ...]:
@@ -63,16 +83,68 @@ def _verbs_of(kind: type[Model]) -> tuple[str, ...]:
     return tuple(name for name, verb in VERBS.items() if issubclass(kind, verb.capability))
 
 
-def input_specs(model: Model, verb: str) -> Mapping[str, TensorSpec]:
-    """The inputs of a verb, by name."""
-    takes = VERBS[verb].takes
-    return {"inputs": getattr(model, takes)} if takes else model.conditions
+def functions_of(model: Model) -> tuple[str, ...]:
+    """What a worker runs of a model: its verbs, but for those that go through others; `predict:NAME` a signature."""
+    functions: list[str] = []
+    for verb in verbs_of(model):
+        if verb == "predict":
+            assert isinstance(model, Predictor)
+            functions += [prediction(name) for name in model.signatures]
+        elif not VERBS[verb].through:
+            functions.append(verb)
+    return tuple(functions)
 
 
-def model_specs(model: Model, verb: str) -> Mapping[str, TensorSpec]:
-    """The inputs of a verb as the model gets them: where it knows tokens, these in place of strings."""
+def prediction(signature: str) -> str:
+    """The function of a signature."""
+    return f"predict:{signature}"
+
+
+def verb_of(function: str) -> str:
+    """The verb that a function belongs to."""
+    return function.partition(":")[0]
+
+
+def shared_values(function: str, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The inputs of a call that all rows of a batch have in common."""
+    return tuple(inputs[name][0].item() for name in VERBS[verb_of(function)].shared)
+
+
+def input_specs(model: Model, function: str) -> Mapping[str, TensorSpec]:
+    """The inputs of a function, by name."""
+    verb, _, signature = function.partition(":")
+    if verb == "sample":
+        return model.conditions
+    if verb == "decode":
+        assert isinstance(model, Latent)
+        return {"inputs": model.latent}
+    if verb == "predict":
+        assert isinstance(model, Predictor)
+        return model.signatures[signature].inputs
+    if isinstance(model, Tagger) and verb in ("tag", "score"):
+        return _sequence_specs(model, labelled=verb == "score")
+    if verb == "neighbours":
+        assert isinstance(model, Retriever)
+        most = min(model.reference_rows, MOST_NEIGHBOURS)
+        return {"inputs": model.event, "k": TensorSpec((), "int32", 1, most)}
+    return {"inputs": model.event}
+
+
+def model_specs(model: Model, function: str) -> Mapping[str, TensorSpec]:
+    """The inputs of a function as the model gets them: where it knows tokens, these in place of strings."""
     tokens = model.tokens
     return {
         name: tokens if tokens is not None and spec.dtype == "string" else spec
-        for name, spec in input_specs(model, verb).items()
+        for name, spec in input_specs(model, function).items()
     }
+
+
+def _sequence_specs(model: Tagger, *, labelled: bool) -> Mapping[str, TensorSpec]:
+    position = model.event if model.tokens is None else model.tokens
+    values = TensorSpec(
+        (model.positions, *position.shape), position.dtype, position.minimum, position.maximum, finite=position.finite
+    )
+    specs = {"inputs": values, "lengths": TensorSpec((), "int32", 1, model.positions)}
+    if labelled:
+        specs["labels"] = TensorSpec((model.positions,), "int32", 0, len(model.labels) - 1)
+    return specs

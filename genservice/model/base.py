@@ -7,6 +7,7 @@ reads the weights; it runs in the worker, and only there.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
@@ -53,6 +54,8 @@ class Model(ABC):
         media_types: What `encode` can make of a sample.
         determinism: How far two draws of one address agree.
         tolerance: Greatest absolute difference between two float32 draws of one address, under SAME_DRAWS.
+        needs_trust: Whether a version holds a graph of its maker's own, which can read and write files. Such a version
+            is refused unless the setting `engine.trust_graphs` is true.
         traced: Whether the engine traces the verbs with `tf.function`. A model that sets False is called with NumPy
             arrays, and with lists where an option is a string.
     """
@@ -66,6 +69,7 @@ class Model(ABC):
     media_types: Sequence[str] = ()
     determinism: Determinism = Determinism.SAME_DRAWS
     tolerance: float = 1e-5
+    needs_trust: ClassVar[bool] = False
     traced: ClassVar[bool] = True
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -322,9 +326,124 @@ class Embedder(Model):
         """Maps `[batch, *event.shape]` to float32 `[batch, dimensions]`."""
 
 
-class Tagger(Model):
-    """Gives one label to each position of a sequence."""
+class Comparer(Embedder):
+    """Tells whether two inputs show the same: by the Euclidean distance of their embeddings.
+
+    Attributes:
+        threshold: Two inputs whose embeddings are closer than this show the same.
+    """
+
+    threshold: float
+
+
+class Retriever(Model):
+    """Finds the nearest rows of a reference set.
+
+    Attributes:
+        reference_rows: Rows of the reference set; a request asks for at most as many neighbours.
+    """
+
+    reference_rows: int
 
     @abstractmethod
-    def tag(self, inputs: Any, options: Any) -> Any:
-        """Maps `[batch, positions, ...]` to int64 `[batch, positions]`."""
+    def neighbours(self, inputs: Any, k: Any, options: Any) -> tuple[Any, Any]:
+        """Finds the nearest reference rows of each input.
+
+        Args:
+            inputs: `[batch, *event.shape]`.
+            k: How many; an int32 scalar, equal for the whole batch.
+            options: As in `Generator.sample`.
+
+        Returns:
+            Places in the reference set, int64 `[batch, k]`, the nearest first; distances, float32 `[batch, k]`.
+        """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sequences:
+    """Sequences of different lengths, padded by repeating their last position.
+
+    Args:
+        values: `[batch, positions, *event.shape]`; of tokens `[batch, positions, *tokens.shape]`.
+        lengths: Positions of each sequence that are no padding, int32 `[batch]`, 1 or greater.
+    """
+
+    values: Any
+    lengths: Any
+
+
+class Tagger(Model):
+    """Gives one label to each position of a sequence.
+
+    Attributes:
+        event: One position of a sequence. Where it is a string, `tokenize` makes `tokens` of each position's string.
+        positions: Most positions of a sequence.
+    """
+
+    positions: int
+
+    @abstractmethod
+    def tag(self, sequences: Sequences, options: Any) -> tuple[Any, Any]:
+        """Finds the most probable labelling of each sequence.
+
+        Returns:
+            Places in `labels`, int32 `[batch, positions]`; p(label at the position | sequence), float32
+            `[batch, positions, labels]`. What stands in the padding does not matter.
+        """
+
+
+class LabellingScorer(Tagger):
+    """A tagger that gives log p(labelling | sequence)."""
+
+    score_kind: ScoreKind = ScoreKind.EXACT
+
+    @abstractmethod
+    def labelling_log_prob(self, sequences: Sequences, labels: Any, options: Any) -> Any:
+        """Natural logarithm of the probability of a labelling.
+
+        Args:
+            sequences: What is labelled.
+            labels: Places in `labels`, int32 `[batch, positions]`; padded as the sequences are.
+            options: As in `Generator.sample`.
+
+        Returns:
+            float32 or float64 `[batch]`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A function of a model: what it takes and what it gives.
+
+    Args:
+        inputs: By name; each has a leading row dimension, as have the outputs.
+        outputs: By name.
+    """
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+
+
+class Predictor(Model):
+    """Has functions that are called as they are.
+
+    Attributes:
+        signatures: By name.
+        default_signature: The one that a request means which names none.
+    """
+
+    signatures: Mapping[str, Signature]
+    default_signature: str
+
+    @abstractmethod
+    def predict(self, signature: str, inputs: Mapping[str, Any], options: Any) -> Mapping[str, Any]:
+        """Calls a function.
+
+        Args:
+            signature: Its name.
+            inputs: Tensors `[batch, ...]` by name.
+            options: As in `Generator.sample`.
+
+        Returns:
+            Tensors `[batch, ...]` by name.
+        """

@@ -21,8 +21,10 @@ class DataSet:
 
     Args:
         name: Name of the source, such as `fashion-mnist`.
-        train_inputs: `[rows, ...]`; of text, an object array of str, one a work.
-        train_labels: int64 `[rows]`; empty where the data has none.
+        train_inputs: `[rows, ...]`; of text, an object array of str, one a work; of sequences, an object array of
+            `[positions, ...]` arrays or of lists of str.
+        train_labels: int64 `[rows]`; of sequences, an object array of int64 `[positions]`; empty where the data has
+            none.
         test_inputs: Likewise, never trained on.
         test_labels: Likewise.
         labels: Name of each class; none where the data has no labels.

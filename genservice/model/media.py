@@ -1,5 +1,7 @@
-"""Samples as numbers from 0 to 255, and as image files."""
+"""Samples as numbers from 0 to 255 and as image files, and image files as inputs."""
 
+import struct
+import zlib
 from io import BytesIO
 from typing import Any
 
@@ -10,6 +12,17 @@ from genservice.errors import InvalidRequest
 from genservice.model.specs import TensorSpec
 
 IMAGE_FORMATS = {"image/png": "PNG", "image/webp": "WEBP"}
+INPUT_FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
+_MODES = {1: "L", 3: "RGB"}
+_OPAQUE_MODES = ("1", "L", "P", "RGB", "YCbCr", "CMYK")
+_PROBLEMS = (OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError, struct.error, zlib.error)
+"""What Pillow raises where a file is damaged."""
+
+
+def is_image(event: TensorSpec) -> bool:
+    """Whether rows of a spec can be given as image files."""
+    bounded = event.dtype == "uint8" or (event.dtype == "float32" and event.minimum is not None)
+    return bounded and len(event.shape) == 3 and event.shape[-1] in _MODES and min(event.shape) > 0
 
 
 def to_uint8(samples: NDArray[Any], event: TensorSpec) -> NDArray[np.uint8]:
@@ -54,3 +67,67 @@ def encode_image(media_type: str, sample: NDArray[Any], event: TensorSpec) -> by
     file = BytesIO()
     image.save(file, IMAGE_FORMATS[media_type], lossless=True)
     return file.getvalue()
+
+
+def decode_image(file: bytes, event: TensorSpec) -> NDArray[Any]:
+    """Reads an image file as a row: nothing is decoded before its size is known to be right.
+
+    Args:
+        file: PNG, JPEG or WebP, without an alpha channel. Grey becomes colour, and colour grey, as the event needs.
+        event: An image, as `is_image` says.
+
+    Returns:
+        `event.shape`, in the event's type; bytes are scaled to its bounds in float32.
+
+    Raises:
+        InvalidRequest: It is no such file, or of another size, or has an alpha channel; the message says which.
+    """
+    from PIL import Image
+
+    height, width, channels = event.shape
+    try:
+        _check_size(_webp_size(file), width, height)
+        with Image.open(BytesIO(file), formats=list(INPUT_FORMATS.values())) as image:
+            _check_size(image.size, width, height)
+            transparent = " with transparency" if "transparency" in image.info else ""
+            if image.mode not in _OPAQUE_MODES or transparent:
+                raise InvalidRequest(
+                    f"the image has the mode {image.mode}{transparent}; the model takes grey or colour of 8 bits "
+                    "without an alpha channel."
+                )
+            if getattr(image, "n_frames", 1) > 1:
+                raise InvalidRequest("the image is animated; the model takes one picture.")
+            pixels = np.asarray(image.convert(_MODES[channels]), np.uint8).reshape(event.shape)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
+        raise InvalidRequest(f"the image has too many pixels; the model takes {width} by {height}.") from bomb
+    except _PROBLEMS as problem:
+        raise InvalidRequest("the file is no PNG, JPEG or WebP image, or is damaged.") from problem
+    if event.dtype == "uint8":
+        return pixels
+    assert event.minimum is not None
+    assert event.maximum is not None
+    return pixels.astype(np.float32) * np.float32((event.maximum - event.minimum) / 255) + np.float32(event.minimum)
+
+
+def _check_size(size: tuple[int, int] | None, width: int, height: int) -> None:
+    if size is not None and size != (width, height):
+        raise InvalidRequest(f"the image has {size[0]} by {size[1]} pixels, and the model takes {width} by {height}.")
+
+
+def _webp_size(file: bytes) -> tuple[int, int] | None:
+    """Width and height in the header of a WebP file (RFC 9649, sections 2.5 to 2.7); None where it is none.
+
+    Pillow knows the size only after libwebp has allocated the whole canvas.
+    """
+    if file[:4] != b"RIFF" or file[8:12] != b"WEBP" or len(file) < 30:
+        return None
+    match file[12:16]:
+        case b"VP8 ":
+            width, height = struct.unpack_from("<HH", file, 26)
+            return width & 0x3FFF, height & 0x3FFF
+        case b"VP8L":
+            (packed,) = struct.unpack_from("<I", file, 21)
+            return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+        case b"VP8X":
+            return int.from_bytes(file[24:27], "little") + 1, int.from_bytes(file[27:30], "little") + 1
+    return None

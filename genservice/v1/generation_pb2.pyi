@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from genservice.v1 import classification_pb2 as _classification_pb2
 from genservice.v1 import types_pb2 as _types_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -159,6 +160,7 @@ class SampleRequest(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     PREVIEW_STEPS_FIELD_NUMBER: _builtins.int
     TEXT_DELTAS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """`models/{model}`, `models/{model}/versions/{n}` or `models/{model}/labels/{label}`. Required."""
     seed: _builtins.int
@@ -193,6 +195,10 @@ class SampleRequest(_message.Message):
     def output(self) -> Global___Output:
         """Form of the samples."""
 
+    @_builtins.property
+    def filter(self) -> Global___SampleFilter:
+        """Which samples to keep. Absent: all."""
+
     def __init__(
         self,
         *,
@@ -208,16 +214,82 @@ class SampleRequest(_message.Message):
         order: Global___SampleOrder.ValueType = ...,
         preview_steps: _builtins.int = ...,
         text_deltas: _builtins.bool = ...,
+        filter: Global___SampleFilter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "output", b"output", "seed", b"seed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "filter", b"filter", "output", b"output", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "chunk_rows", b"chunk_rows", "conditions", b"conditions", "content_hash", b"content_hash", "first_index", b"first_index", "model", b"model", "options", b"options", "order", b"order", "output", b"output", "preview_steps", b"preview_steps", "sample_count", b"sample_count", "seed", b"seed", "text_deltas", b"text_deltas"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "chunk_rows", b"chunk_rows", "conditions", b"conditions", "content_hash", b"content_hash", "filter", b"filter", "first_index", b"first_index", "model", b"model", "options", b"options", "order", b"order", "output", b"output", "preview_steps", b"preview_steps", "sample_count", b"sample_count", "seed", b"seed", "text_deltas", b"text_deltas"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
 Global___SampleRequest: _TypeAlias = SampleRequest  # noqa: Y015
+
+@_typing.final
+class SampleFilter(_message.Message):
+    """A classifier that decides which samples are sent. Samples are drawn by index, from `first_index` on, until
+    `sample_count` of them pass; each keeps its index, so that the answer can be repeated, and continued at `next_index`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class OptionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _types_pb2.OptionValue: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _types_pb2.OptionValue | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CLASSIFIER_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    MIN_PROBABILITY_FIELD_NUMBER: _builtins.int
+    MAX_DRAWS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    classifier: _builtins.str
+    """The classifier, as in SampleRequest. Its event is the generator's. Required."""
+    label: _builtins.str
+    """The label, one of the classifier's. Required."""
+    min_probability: _builtins.float
+    """Keep samples with p(label | x) of at least this, from 0 to 1. 0: those for which `label` is the most probable."""
+    max_draws: _builtins.int
+    """Most samples to draw for the whole request, at least `sample_count`. When they do not suffice, the stream ends with
+    OUT_OF_RANGE, reason DRAWS_EXHAUSTED, after what was found. 0: a hundred times `sample_count`.
+    """
+    @_builtins.property
+    def options(self) -> _containers.MessageMap[_builtins.str, _types_pb2.OptionValue]:
+        """Options of the classifier, by name."""
+
+    def __init__(
+        self,
+        *,
+        classifier: _builtins.str = ...,
+        label: _builtins.str = ...,
+        min_probability: _builtins.float = ...,
+        max_draws: _builtins.int = ...,
+        options: _abc.Mapping[_builtins.str, _types_pb2.OptionValue] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classifier", b"classifier", "label", b"label", "max_draws", b"max_draws", "min_probability", b"min_probability", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleFilter: _TypeAlias = SampleFilter  # noqa: Y015
 
 @_typing.final
 class SampleResponse(_message.Message):
@@ -399,6 +471,11 @@ class SampleChunk(_message.Message):
     TENSOR_FIELD_NUMBER: _builtins.int
     ENCODED_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    NEXT_INDEX_FIELD_NUMBER: _builtins.int
+    next_index: _builtins.int
+    """Where the request has a `filter`: one past the last index that was drawn and looked at. Chunks without samples only
+    tell this.
+    """
     @_builtins.property
     def indexes(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.IndexRange]:
         """Indexes of the samples, in the order of the rows. Their lengths add up to the rows."""
@@ -422,10 +499,11 @@ class SampleChunk(_message.Message):
         tensor: _types_pb2.Tensor | None = ...,
         encoded: _types_pb2.EncodedRows | None = ...,
         text: _types_pb2.StringRows | None = ...,
+        next_index: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["encoded", b"encoded", "samples", b"samples", "tensor", b"tensor", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoded", b"encoded", "indexes", b"indexes", "samples", b"samples", "tensor", b"tensor", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoded", b"encoded", "indexes", b"indexes", "next_index", b"next_index", "samples", b"samples", "tensor", b"tensor", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_samples: _TypeAlias = _typing.Literal["tensor", "encoded", "text"]  # noqa: Y015
     _WhichOneofArgType_samples: _TypeAlias = _typing.Literal["samples", b"samples"]  # noqa: Y015
@@ -441,19 +519,23 @@ class SampleSummary(_message.Message):
 
     SAMPLE_COUNT_FIELD_NUMBER: _builtins.int
     ELAPSED_SECONDS_FIELD_NUMBER: _builtins.int
+    DRAW_COUNT_FIELD_NUMBER: _builtins.int
     sample_count: _builtins.int
     """Samples delivered in this stream."""
     elapsed_seconds: _builtins.float
     """Seconds from the request's admission to the last chunk."""
+    draw_count: _builtins.int
+    """Where the request has a `filter`: samples that were drawn and looked at. `sample_count` by this is the rate."""
     def __init__(
         self,
         *,
         sample_count: _builtins.int = ...,
         elapsed_seconds: _builtins.float = ...,
+        draw_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["elapsed_seconds", b"elapsed_seconds", "sample_count", b"sample_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["draw_count", b"draw_count", "elapsed_seconds", b"elapsed_seconds", "sample_count", b"sample_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -489,15 +571,25 @@ class ScoreRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    SEQUENCES_FIELD_NUMBER: _builtins.int
+    LABELLINGS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model, as in SampleRequest. Required."""
     @_builtins.property
     def inputs(self) -> _types_pb2.Condition:
-        """`[rows, ...]` in the event's type and shape. Required."""
+        """`[rows, ...]` in the event's type and shape. Required, but for models of sequences."""
 
     @_builtins.property
     def options(self) -> _containers.MessageMap[_builtins.str, _types_pb2.OptionValue]:
         """Options by name."""
+
+    @_builtins.property
+    def sequences(self) -> _containers.RepeatedCompositeFieldContainer[_classification_pb2.Sequence]:
+        """For models that tag: the sequences, one a row; their score is log p(labelling | sequence)."""
+
+    @_builtins.property
+    def labellings(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.StringRows]:
+        """The labelling of each sequence: one label a position."""
 
     def __init__(
         self,
@@ -505,10 +597,12 @@ class ScoreRequest(_message.Message):
         model: _builtins.str = ...,
         inputs: _types_pb2.Condition | None = ...,
         options: _abc.Mapping[_builtins.str, _types_pb2.OptionValue] | None = ...,
+        sequences: _abc.Iterable[_classification_pb2.Sequence] | None = ...,
+        labellings: _abc.Iterable[_types_pb2.StringRows] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "model", b"model", "options", b"options"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "labellings", b"labellings", "model", b"model", "options", b"options", "sequences", b"sequences"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -111,6 +111,27 @@ class ModelVersion(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class SignaturesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___SignatureSpec: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___SignatureSpec | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
@@ -129,6 +150,11 @@ class ModelVersion(_message.Message):
     CARD_FIELD_NUMBER: _builtins.int
     ROWS_PER_SECOND_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    POSITIONS_FIELD_NUMBER: _builtins.int
+    REFERENCE_ROWS_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    SIGNATURES_FIELD_NUMBER: _builtins.int
+    DEFAULT_SIGNATURE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`models/{model}/versions/{n}`."""
     state: Global___ModelState.ValueType
@@ -149,6 +175,14 @@ class ModelVersion(_message.Message):
     """Fingerprint of what the bits depend on."""
     card: _builtins.str
     """The model card: data, licence, metrics and the command that measured them; Markdown."""
+    positions: _builtins.int
+    """Most positions of a sequence, of a version that tags; its `event` is one position. Else 0."""
+    reference_rows: _builtins.int
+    """Rows of the reference set, of a version that finds neighbours. Else 0."""
+    threshold: _builtins.float
+    """Inputs whose embeddings are closer than this are the same, of a version that compares. Else 0."""
+    default_signature: _builtins.str
+    """The signature that is called where a request names none."""
     @_builtins.property
     def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Verbs it has, such as `sample` and `classify`."""
@@ -179,7 +213,13 @@ class ModelVersion(_message.Message):
 
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What else it can do: `preview` where samples can be seen on their way, `text_deltas` where text can."""
+        """What else it can do: `preview` where samples can be seen on their way, `text_deltas` where text can, `images` where
+        inputs may be image files.
+        """
+
+    @_builtins.property
+    def signatures(self) -> _containers.MessageMap[_builtins.str, Global___SignatureSpec]:
+        """What `Predict` can call, by name, of a version that has it."""
 
     def __init__(
         self,
@@ -202,14 +242,91 @@ class ModelVersion(_message.Message):
         card: _builtins.str = ...,
         rows_per_second: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
+        positions: _builtins.int = ...,
+        reference_rows: _builtins.int = ...,
+        threshold: _builtins.float = ...,
+        signatures: _abc.Mapping[_builtins.str, Global___SignatureSpec] | None = ...,
+        default_signature: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_sizes", b"batch_sizes", "card", b"card", "conditions", b"conditions", "content_hash", b"content_hash", "determinism", b"determinism", "event", b"event", "family", b"family", "features", b"features", "labels", b"labels", "media_types", b"media_types", "name", b"name", "numerics", b"numerics", "options_schema", b"options_schema", "plugin", b"plugin", "reason", b"reason", "rows_per_second", b"rows_per_second", "state", b"state", "verbs", b"verbs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_sizes", b"batch_sizes", "card", b"card", "conditions", b"conditions", "content_hash", b"content_hash", "default_signature", b"default_signature", "determinism", b"determinism", "event", b"event", "family", b"family", "features", b"features", "labels", b"labels", "media_types", b"media_types", "name", b"name", "numerics", b"numerics", "options_schema", b"options_schema", "plugin", b"plugin", "positions", b"positions", "reason", b"reason", "reference_rows", b"reference_rows", "rows_per_second", b"rows_per_second", "signatures", b"signatures", "state", b"state", "threshold", b"threshold", "verbs", b"verbs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelVersion: _TypeAlias = ModelVersion  # noqa: Y015
+
+@_typing.final
+class SignatureSpec(_message.Message):
+    """What a signature takes and gives; specs of one row each."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class InputsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _types_pb2.TensorSpec: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _types_pb2.TensorSpec | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class OutputsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _types_pb2.TensorSpec: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _types_pb2.TensorSpec | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    INPUTS_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def inputs(self) -> _containers.MessageMap[_builtins.str, _types_pb2.TensorSpec]:
+        """Inputs by name."""
+
+    @_builtins.property
+    def outputs(self) -> _containers.MessageMap[_builtins.str, _types_pb2.TensorSpec]:
+        """Outputs by name."""
+
+    def __init__(
+        self,
+        *,
+        inputs: _abc.Mapping[_builtins.str, _types_pb2.TensorSpec] | None = ...,
+        outputs: _abc.Mapping[_builtins.str, _types_pb2.TensorSpec] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "outputs", b"outputs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignatureSpec: _TypeAlias = SignatureSpec  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):

@@ -24,29 +24,29 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19genservice/v1/types.proto\x12\rgenservice.v1\"Q\n\x06Tensor\x12*\n\tdata_type\x18\x01 \x01(\x0e\x32\x17.genservice.v1.DataType\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"/\n\x0b\x45ncodedRows\x12\x12\n\nmedia_type\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x03(\x0c\"\x1a\n\nStringRows\x12\x0c\n\x04rows\x18\x01 \x03(\t\"l\n\tCondition\x12\'\n\x06tensor\x18\x01 \x01(\x0b\x32\x15.genservice.v1.TensorH\x00\x12,\n\x07strings\x18\x02 \x01(\x0b\x32\x19.genservice.v1.StringRowsH\x00\x42\x08\n\x06values\"\xa7\x01\n\x0bOptionValue\x12\x14\n\nbool_value\x18\x01 \x01(\x08H\x00\x12\x15\n\x0bint64_value\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x03 \x01(\x01H\x00\x12\x16\n\x0cstring_value\x18\x04 \x01(\tH\x00\x12\x32\n\rstrings_value\x18\x05 \x01(\x0b\x32\x19.genservice.v1.StringRowsH\x00\x42\x07\n\x05value\"(\n\nIndexRange\x12\r\n\x05start\x18\x01 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x03\"\xb2\x01\n\nTensorSpec\x12*\n\tdata_type\x18\x01 \x01(\x0e\x32\x17.genservice.v1.DataType\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x14\n\x07minimum\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x10\n\x08optional\x18\x06 \x01(\x08\x42\n\n\x08_minimumB\n\n\x08_maximum*\xa6\x01\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x13\n\x0f\x44\x41TA_TYPE_UINT8\x10\x02\x12\x13\n\x0f\x44\x41TA_TYPE_INT32\x10\x03\x12\x13\n\x0f\x44\x41TA_TYPE_INT64\x10\x04\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT64\x10\x05\x12\x12\n\x0e\x44\x41TA_TYPE_BOOL\x10\x06*_\n\x0b\x44\x65terminism\x12\x1b\n\x17\x44\x45TERMINISM_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45TERMINISM_SAME_DRAWS\x10\x01\x12\x17\n\x13\x44\x45TERMINISM_BITWISE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19genservice/v1/types.proto\x12\rgenservice.v1\"Q\n\x06Tensor\x12*\n\tdata_type\x18\x01 \x01(\x0e\x32\x17.genservice.v1.DataType\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"/\n\x0b\x45ncodedRows\x12\x12\n\nmedia_type\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x03(\x0c\"\x1a\n\nStringRows\x12\x0c\n\x04rows\x18\x01 \x03(\t\"\x9b\x01\n\tCondition\x12\'\n\x06tensor\x18\x01 \x01(\x0b\x32\x15.genservice.v1.TensorH\x00\x12,\n\x07strings\x18\x02 \x01(\x0b\x32\x19.genservice.v1.StringRowsH\x00\x12-\n\x07\x65ncoded\x18\x03 \x01(\x0b\x32\x1a.genservice.v1.EncodedRowsH\x00\x42\x08\n\x06values\"\xa7\x01\n\x0bOptionValue\x12\x14\n\nbool_value\x18\x01 \x01(\x08H\x00\x12\x15\n\x0bint64_value\x18\x02 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x03 \x01(\x01H\x00\x12\x16\n\x0cstring_value\x18\x04 \x01(\tH\x00\x12\x32\n\rstrings_value\x18\x05 \x01(\x0b\x32\x19.genservice.v1.StringRowsH\x00\x42\x07\n\x05value\"(\n\nIndexRange\x12\r\n\x05start\x18\x01 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x03\"\xb2\x01\n\nTensorSpec\x12*\n\tdata_type\x18\x01 \x01(\x0e\x32\x17.genservice.v1.DataType\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x14\n\x07minimum\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x10\n\x08optional\x18\x06 \x01(\x08\x42\n\n\x08_minimumB\n\n\x08_maximum*\xa6\x01\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x13\n\x0f\x44\x41TA_TYPE_UINT8\x10\x02\x12\x13\n\x0f\x44\x41TA_TYPE_INT32\x10\x03\x12\x13\n\x0f\x44\x41TA_TYPE_INT64\x10\x04\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT64\x10\x05\x12\x12\n\x0e\x44\x41TA_TYPE_BOOL\x10\x06*_\n\x0b\x44\x65terminism\x12\x1b\n\x17\x44\x45TERMINISM_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45TERMINISM_SAME_DRAWS\x10\x01\x12\x17\n\x13\x44\x45TERMINISM_BITWISE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'genservice.v1.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DATATYPE']._serialized_start=708
-  _globals['_DATATYPE']._serialized_end=874
-  _globals['_DETERMINISM']._serialized_start=876
-  _globals['_DETERMINISM']._serialized_end=971
+  _globals['_DATATYPE']._serialized_start=756
+  _globals['_DATATYPE']._serialized_end=922
+  _globals['_DETERMINISM']._serialized_start=924
+  _globals['_DETERMINISM']._serialized_end=1019
   _globals['_TENSOR']._serialized_start=44
   _globals['_TENSOR']._serialized_end=125
   _globals['_ENCODEDROWS']._serialized_start=127
   _globals['_ENCODEDROWS']._serialized_end=174
   _globals['_STRINGROWS']._serialized_start=176
   _globals['_STRINGROWS']._serialized_end=202
-  _globals['_CONDITION']._serialized_start=204
-  _globals['_CONDITION']._serialized_end=312
-  _globals['_OPTIONVALUE']._serialized_start=315
-  _globals['_OPTIONVALUE']._serialized_end=482
-  _globals['_INDEXRANGE']._serialized_start=484
-  _globals['_INDEXRANGE']._serialized_end=524
-  _globals['_TENSORSPEC']._serialized_start=527
-  _globals['_TENSORSPEC']._serialized_end=705
+  _globals['_CONDITION']._serialized_start=205
+  _globals['_CONDITION']._serialized_end=360
+  _globals['_OPTIONVALUE']._serialized_start=363
+  _globals['_OPTIONVALUE']._serialized_end=530
+  _globals['_INDEXRANGE']._serialized_start=532
+  _globals['_INDEXRANGE']._serialized_end=572
+  _globals['_TENSORSPEC']._serialized_start=575
+  _globals['_TENSORSPEC']._serialized_end=753
 # @@protoc_insertion_point(module_scope)

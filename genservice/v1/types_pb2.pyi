@@ -175,6 +175,7 @@ class Condition(_message.Message):
 
     TENSOR_FIELD_NUMBER: _builtins.int
     STRINGS_FIELD_NUMBER: _builtins.int
+    ENCODED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tensor(self) -> Global___Tensor:
         """Numbers, `[rows, ...]`."""
@@ -183,17 +184,25 @@ class Condition(_message.Message):
     def strings(self) -> Global___StringRows:
         """Strings, `[rows]`."""
 
+    @_builtins.property
+    def encoded(self) -> Global___EncodedRows:
+        """Image files, one a row: PNG, JPEG or WebP, of the event's height and width and without an alpha channel. Bytes are
+        scaled to the event's bounds: minimum + byte / 255 * (maximum - minimum). Only for inputs that are images: float32
+        with bounds or uint8, `[height, width, 1 or 3]`.
+        """
+
     def __init__(
         self,
         *,
         tensor: Global___Tensor | None = ...,
         strings: Global___StringRows | None = ...,
+        encoded: Global___EncodedRows | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["strings", b"strings", "tensor", b"tensor", "values", b"values"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["encoded", b"encoded", "strings", b"strings", "tensor", b"tensor", "values", b"values"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["strings", b"strings", "tensor", b"tensor", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoded", b"encoded", "strings", b"strings", "tensor", b"tensor", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_values: _TypeAlias = _typing.Literal["tensor", "strings"]  # noqa: Y015
+    _WhichOneofReturnType_values: _TypeAlias = _typing.Literal["tensor", "strings", "encoded"]  # noqa: Y015
     _WhichOneofArgType_values: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_values) -> _WhichOneofReturnType_values | None: ...
 

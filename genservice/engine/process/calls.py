@@ -48,13 +48,13 @@ class SlicePacker:
         for piece in batch:
             inputs, options = _inputs_of(piece), self._values(piece.call.options)
             if not groups or not groups[-1].takes(piece, options, inputs):
-                groups.append(_Group(piece.call, options))
+                groups.append(_Group(piece, options))
             groups[-1].counts.append(piece.stop - piece.start)
             groups[-1].inputs.append(inputs)
         for group in groups:
             counts.append(group.counts)
             columns = [(name, packer.add([inputs[name] for inputs in group.inputs])) for name in group.call.inputs]
-            rows.append(_described(group.call, group.options, sum(group.counts), group.call.first_index, columns))
+            rows.append(_described(group.call, group.options, sum(group.counts), group.first_index, columns))
         return rows, counts
 
     def piece(self, piece: Slice, packer: Packer) -> Rows:
@@ -67,8 +67,9 @@ class SlicePacker:
 class _Group:
     """Slices of a batch that go together."""
 
-    def __init__(self, call: Call, options: bytes) -> None:
-        self.call = call
+    def __init__(self, first: Slice, options: bytes) -> None:
+        self.call = first.call
+        self.first_index = first.call.first_index + first.start
         self.options = options
         self.counts: list[int] = []
         self.inputs: list[Mapping[str, RowValues]] = []

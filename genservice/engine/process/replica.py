@@ -2,10 +2,8 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
-from typing import Any
 
-from genservice.engine.call import Batch, Results, RowEvent, Slice
+from genservice.engine.call import Batch, Results, RowEvent, Slice, moved
 from genservice.engine.process import messages
 from genservice.engine.process.calls import SlicePacker
 from genservice.engine.process.link import Link
@@ -71,7 +69,7 @@ class ProcessReplica:
         order = messages.Draw(call, self._number, piece.call.verb, self._packer.piece(piece, packer))
         async with aclosing(self._link.draw(call, order, packer)) as events:
             async for event in events:
-                yield _moved(event, piece.start)
+                yield moved(event, piece.start)
 
     async def unload(self) -> None:
         """Drops the model; what TensorFlow has taken from the system it keeps, until the process ends."""
@@ -81,9 +79,3 @@ class ProcessReplica:
 
     def _stepped(self, step: StepRan) -> None:
         self.on_step(step)
-
-
-def _moved(event: RowEvent, start: int) -> RowEvent:
-    """Counts the row from its call's first."""
-    changes: dict[str, Any] = {"row": event.row + start}
-    return replace(event, **changes) if start else event
