@@ -73,6 +73,12 @@ class OutOfRange(InvalidRequest):
     reason = "OUT_OF_RANGE"
 
 
+class DrawsExhausted(GenserviceError):
+    """As many samples as a filter may look at were drawn, and too few passed; `metadata` has the numbers."""
+
+    reason = "DRAWS_EXHAUSTED"
+
+
 class NotFound(GenserviceError):
     """No such model, version or label."""
 

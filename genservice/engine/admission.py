@@ -56,9 +56,16 @@ class Admission:
         return fitting // size * size
 
     def admit_draw(
-        self, version: Version, call: Call, chunk_rows: int, timeout_s: float | None, flow: Flow = NO_FLOW
+        self,
+        version: Version,
+        call: Call,
+        chunk_rows: int,
+        timeout_s: float | None,
+        flow: Flow = NO_FLOW,
+        *,
+        least_rows: int | None = None,
     ) -> Submission:
-        """Admits a stream of samples, which holds two chunks at a time.
+        """Admits a stream of samples, which holds two chunks at a time; at least `least_rows` are due in time.
 
         Raises:
             OutOfRange: It could never be admitted.
@@ -69,7 +76,8 @@ class Admission:
         assert version.description is not None
         window = CHUNKS_AHEAD * chunk_rows
         held = min(window, call.row_count) * version.description.event.row_bytes + _bytes_of(call.inputs)
-        return self._admit(version, call, flow, window, held, timeout_s)
+        due_rows = call.row_count if least_rows is None else least_rows
+        return self._admit(version, call, flow, window, held, timeout_s, due_rows)
 
     def admit_call(self, version: Version, call: Call, timeout_s: float | None, flow: Flow = NO_FLOW) -> Submission:
         """Admits a call that is answered at once, which holds its inputs and its answer.
@@ -81,7 +89,8 @@ class Admission:
             DeadlineTooShort: It would not be done in time.
         """
         answer_bytes = call.row_count * self._answer_row_bytes(version, call.verb)
-        return self._admit(version, call, flow, call.row_count, _bytes_of(call.inputs) + answer_bytes, timeout_s)
+        held = _bytes_of(call.inputs) + answer_bytes
+        return self._admit(version, call, flow, call.row_count, held, timeout_s, call.row_count)
 
     def check_size(self, version: Version, verb: str, row_count: int, flow: Flow = NO_FLOW) -> None:
         """Refuses a call that could never be answered at once.
@@ -105,10 +114,17 @@ class Admission:
         return version.answer_row_bytes.get(verb, 0)
 
     def _admit(
-        self, version: Version, call: Call, flow: Flow, window: int, held_bytes: int, timeout_s: float | None
+        self,
+        version: Version,
+        call: Call,
+        flow: Flow,
+        window: int,
+        held_bytes: int,
+        timeout_s: float | None,
+        due_rows: int,
     ) -> Submission:
         assert version.batcher is not None
-        self._check_deadline(version, call, flow, timeout_s)
+        self._check_deadline(version, call.verb, flow, timeout_s, due_rows)
         self._check_bytes(flow, held_bytes)
 
         def closed(submission: Submission) -> None:
@@ -123,18 +139,18 @@ class Admission:
             self._hold(flow, -held_bytes)
             raise
 
-    def _check_deadline(self, version: Version, call: Call, flow: Flow, timeout_s: float | None) -> None:
-        """Refuses what would not be done in time, all rows of a stream counted.
+    def _check_deadline(self, version: Version, verb: str, flow: Flow, timeout_s: float | None, due_rows: int) -> None:
+        """Refuses what would not be done in time, all rows of a stream counted that are due.
 
         The estimate is a low one: the client's reading is not in it, nor are requests that come later.
         """
         if timeout_s is None:
             return
         assert version.batcher is not None
-        estimate_s = version.batcher.estimate_s(call.verb, call.row_count, flow)
+        estimate_s = version.batcher.estimate_s(verb, due_rows, flow)
         if estimate_s is None or estimate_s <= DEADLINE_MARGIN * timeout_s:
             return
-        rate = version.batcher.rows_per_second[call.verb]
+        rate = version.batcher.rows_per_second[verb]
         raise DeadlineTooShort(
             f"{version.name} would take about {estimate_s:.3g} s for the rows, at {rate:.3g} rows a second and with "
             f"what waits before them, and the request's deadline is in {timeout_s:.3g} s.",

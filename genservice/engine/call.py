@@ -22,10 +22,12 @@ class Output:
     Args:
         dtype: `float32`, `uint8`, or empty for the event's own type.
         media_type: A media type of the model; empty for a tensor.
+        with_event: Whether samples in another form come with the event itself, as `event` beside `samples`.
     """
 
     dtype: str = ""
     media_type: str = ""
+    with_event: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -64,13 +64,20 @@ def _check_bitwise(runtime: "Runtime") -> None:
 
 
 def example_inputs(model: Model, function: str, rows: int, seed: int = 0) -> dict[str, Rows]:
-    """Inputs that a function's specs allow, as the model gets them; shared ones are at their maximum."""
+    """Inputs that a function's specs allow, as the model gets them."""
+    inputs: dict[str, Any] = dict(example_request(model, function, rows, seed))
+    if model.tokens is not None:
+        for name, values in inputs.items():
+            inputs[name] = np.stack([model.tokenize(text) for text in values]) if isinstance(values, list) else values
+    return inputs
+
+
+def example_request(model: Model, function: str, rows: int, seed: int = 0) -> dict[str, Rows]:
+    """Inputs that a function's specs allow, as a request has them; shared ones are at their maximum."""
     shared = VERBS[verb_of(function)].shared
     inputs: dict[str, Rows] = {}
     for name, spec in input_specs(model, function).items():
         values: Any = example_rows(spec, rows, seed)
-        if isinstance(values, list) and model.tokens is not None:
-            values = np.stack([model.tokenize(text) for text in values])
         inputs[name] = np.full_like(values, spec.maximum) if name in shared else values
     return inputs
 

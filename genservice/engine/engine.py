@@ -160,6 +160,7 @@ class Engine:
         preview_steps: int = 0,
         text_deltas: bool = False,
         timeout_s: float | None = None,
+        least_rows: int | None = None,
         flow: Flow = NO_FLOW,
     ) -> Draw:
         """Admits a request for samples.
@@ -178,6 +179,7 @@ class Engine:
             preview_steps: Steps between previews of a sample; 0: none.
             text_deltas: Whether text is given as it is drawn.
             timeout_s: Seconds until the request's deadline; None: none.
+            least_rows: Samples that are made before the deadline at the least; None: all.
             flow: Whose rows they are.
 
         Returns:
@@ -204,7 +206,7 @@ class Engine:
             rows = self._admission.chunk_rows(version, chunk_rows)
             seed = secrets.randbits(64) if seed is None else seed
             call = Call("sample", sample_count, parsed, inputs, seed, first_index, form, preview_steps, text_deltas)
-            submission = self._admission.admit_draw(version, call, rows, timeout_s, flow)
+            submission = self._admission.admit_draw(version, call, rows, timeout_s, flow, least_rows=least_rows)
         except GenserviceError as error:
             refused(error)
             raise

@@ -166,14 +166,17 @@ class Runtime:
             results: Samples in the event's type.
 
         Returns:
-            Samples as uint8, or as files.
+            Samples as uint8, or as files; where that is asked for with the event itself.
         """
         samples: Any = results["samples"]
+        formed: Any
         if output.media_type:
             generator = self.model
             assert isinstance(generator, Generator)
-            return {"samples": [generator.encode_media(output.media_type, sample) for sample in samples]}
-        return {"samples": to_uint8(samples, self.model.event)}
+            formed = [generator.encode_media(output.media_type, sample) for sample in samples]
+        else:
+            formed = to_uint8(samples, self.model.event)
+        return {"samples": formed, "event": samples} if output.with_event else {"samples": formed}
 
     def unload(self) -> None:
         """Drops the model and its traces."""

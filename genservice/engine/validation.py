@@ -76,7 +76,8 @@ def check_output(model: Model, output: Output) -> Output:
         raise InvalidRequest(
             f"The model's samples are given as {' or '.join(forms)}, not as {output.dtype}.", field="output.tensor"
         )
-    return Output(media_type=output.media_type, dtype="" if output.dtype == event.dtype else output.dtype)
+    dtype = "" if output.dtype == event.dtype else output.dtype
+    return Output(dtype, output.media_type, with_event=output.with_event and bool(dtype or output.media_type))
 
 
 def check_on_the_way(model: Model, preview_steps: int, text_deltas: bool) -> None:

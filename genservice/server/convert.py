@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genservice.engine.call import Call, Output, RowPreview, Rows, RowText
+from genservice.engine.cascade import Rule
 from genservice.engine.catalog import Catalog, Version
 from genservice.engine.submission import Chunk
 from genservice.engine.verbs import features_of
-from genservice.errors import InvalidRequest
+from genservice.errors import GenserviceError, InvalidRequest
 from genservice.model.base import Comparer, Generator, Model, Predictor, Retriever, Tagger
 from genservice.model.media import INPUT_FORMATS
 from genservice.model.options import Options, OptionScalar
@@ -190,9 +191,10 @@ def tensor(values: NDArray[Any]) -> types_pb2.Tensor:
     return message
 
 
-def chunk(call: Call, part: Chunk) -> bytes:
+def chunk(call: Call, part: Chunk, next_index: int = 0) -> bytes:
     """Writes samples in the form that their request asked for, as a serialized `SampleResponse`."""
     message = generation_pb2.SampleResponse()
+    message.chunk.next_index = next_index
     for start, stop in part.ranges:
         message.chunk.indexes.add(start=call.first_index + start, end=call.first_index + stop)
     first = part.parts[0]["samples"]
@@ -224,6 +226,27 @@ def _varint(number: int) -> bytes:
         number >>= 7
     encoded.append(number)
     return bytes(encoded)
+
+
+def progress(next_index: int) -> bytes:
+    """Writes that none of the samples up to an index passed, as a serialized `SampleResponse`."""
+    chunk = generation_pb2.SampleChunk(next_index=next_index)
+    return generation_pb2.SampleResponse(chunk=chunk).SerializeToString()
+
+
+def rule(message: generation_pb2.SampleFilter) -> Rule:
+    """Reads which samples pass.
+
+    Raises:
+        InvalidRequest: The classifier's name is no name, or an option has no value.
+    """
+    try:
+        classifier = ModelName.parse(message.classifier)
+        values = options(message.options)
+    except GenserviceError as error:
+        error.field = f"filter.{error.field.replace('model', 'classifier', 1)}"
+        raise
+    return Rule(classifier, message.label, message.min_probability, message.max_draws, values)
 
 
 def preview(call: Call, event: RowPreview) -> generation_pb2.SampleResponse:

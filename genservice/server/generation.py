@@ -1,11 +1,12 @@
 """GenerationService: draws samples, and evaluates and inverts generative models."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from time import perf_counter
 from typing import Any
 
 from genservice.engine.call import RowPreview, Rows, RowText
+from genservice.engine.cascade import begin_cascade
 from genservice.engine.engine import Draw, Engine
 from genservice.engine.sequences import pad, pad_labellings
 from genservice.engine.submission import Event
@@ -33,25 +34,16 @@ class GenerationService(GenerationServiceServicer):
         self._engine = engine
         self._metrics = metrics
 
-    async def Sample(self, request: pb.SampleRequest, context: Context) -> AsyncIterator[Any]:  # noqa: N802
+    async def Sample(self, request: pb.SampleRequest, context: Context) -> AsyncGenerator[Any, None]:  # noqa: N802
         """Streams a header, samples that are made as the client reads, and a summary; the samples serialized."""
         started = perf_counter()
-        draw = self._engine.sample(
-            ModelName.parse(request.model),
-            sample_count=request.sample_count,
-            first_index=request.first_index,
-            seed=request.seed if request.HasField("seed") else None,
-            options=convert.options(request.options),
-            conditions=convert.conditions(request.conditions),
-            output=convert.output(request.output),
-            chunk_rows=request.chunk_rows,
-            content_hash=request.content_hash,
-            as_ready=convert.as_ready(request.order),
-            preview_steps=request.preview_steps,
-            text_deltas=request.text_deltas,
-            timeout_s=context.time_remaining(),
-            flow=flow_of(context),
-        )
+        name, asked = ModelName.parse(request.model), _asked(request)
+        if request.HasField("filter"):
+            async with aclosing(self._kept(name, request, context, asked)) as responses:
+                async for each in responses:
+                    yield each
+            return
+        draw = self._engine.sample(name, timeout_s=context.time_remaining(), flow=flow_of(context), **asked)
         try:
             yield _header(draw)
             pace = self._metrics.pace(draw.version.model, draw.version.number)
@@ -70,6 +62,46 @@ class GenerationService(GenerationServiceServicer):
             )
         finally:
             # A generator that was never begun does not end its submission by being closed.
+            draw.submission.cancel()
+
+    async def _kept(
+        self, name: ModelName, request: pb.SampleRequest, context: Context, asked: Mapping[str, Any]
+    ) -> AsyncGenerator[Any, None]:
+        """Streams a header, samples that pass the request's filter, and a summary."""
+        for field in ("order", "preview_steps", "text_deltas"):
+            if getattr(request, field):
+                raise InvalidRequest(f"`{field}` cannot be had together with `filter`.", field=field)
+        started = perf_counter()
+        cascade = begin_cascade(
+            self._engine,
+            name,
+            convert.rule(request.filter),
+            flow=flow_of(context),
+            remaining_s=context.time_remaining,
+            **asked,
+        )
+        draw = cascade.draw
+        call = draw.submission.call
+        try:
+            yield _header(draw)
+            pace = self._metrics.pace(draw.version.model, draw.version.number)
+            draw_count = 0
+            async with aclosing(cascade.kept()) as steps:
+                async for kept in steps:
+                    pace.told()
+                    draw_count = kept.draw_count
+                    next_index = call.first_index + draw_count
+                    note(str(draw.version.name), len(kept.chunk) if kept.chunk is not None else 0)
+                    if kept.chunk is None:
+                        yield convert.progress(next_index)
+                    else:
+                        yield convert.chunk(call, kept.chunk, next_index)
+            pace.ended()
+            summary = pb.SampleSummary(
+                sample_count=request.sample_count, elapsed_seconds=perf_counter() - started, draw_count=draw_count
+            )
+            yield pb.SampleResponse(summary=summary)
+        finally:
             draw.submission.cancel()
 
     async def Score(self, request: pb.ScoreRequest, context: Context) -> pb.ScoreResponse:  # noqa: N802
@@ -98,10 +130,27 @@ class GenerationService(GenerationServiceServicer):
 
     async def Interpolate(  # noqa: N802
         self, request: pb.InterpolateRequest, context: Context
-    ) -> AsyncIterator[pb.InterpolateResponse]:
+    ) -> AsyncGenerator[pb.InterpolateResponse, None]:
         """Is not served yet."""
         refuse(self._engine, request, "interpolate")
         yield
+
+
+def _asked(request: pb.SampleRequest) -> dict[str, Any]:
+    """What a request asks of the draw, as `Engine.sample` takes it."""
+    return {
+        "sample_count": request.sample_count,
+        "first_index": request.first_index,
+        "seed": request.seed if request.HasField("seed") else None,
+        "options": convert.options(request.options),
+        "conditions": convert.conditions(request.conditions),
+        "output": convert.output(request.output),
+        "chunk_rows": request.chunk_rows,
+        "content_hash": request.content_hash,
+        "as_ready": convert.as_ready(request.order),
+        "preview_steps": request.preview_steps,
+        "text_deltas": request.text_deltas,
+    }
 
 
 def _scored(request: pb.ScoreRequest) -> dict[str, Rows]:

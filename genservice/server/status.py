@@ -21,6 +21,7 @@ CODES: Mapping[type[errors.GenserviceError], grpc.StatusCode] = {
     errors.GenserviceError: grpc.StatusCode.INTERNAL,
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
     errors.OutOfRange: grpc.StatusCode.OUT_OF_RANGE,
+    errors.DrawsExhausted: grpc.StatusCode.OUT_OF_RANGE,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
     errors.VerbNotSupported: grpc.StatusCode.UNIMPLEMENTED,
     errors.ModelNotReady: grpc.StatusCode.UNAVAILABLE,

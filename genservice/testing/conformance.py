@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from genservice.engine.call import Output
-from genservice.engine.checks import example_rows
-from genservice.engine.verbs import input_specs, verbs_of
+from genservice.engine.checks import example_request, example_rows
+from genservice.engine.verbs import functions_of
 from genservice.errors import InvalidRequest
-from genservice.model.base import Determinism, Generator, Model
+from genservice.model.base import Determinism, Generator, Model, Tagger
 from genservice.model.options import ANY_LABEL, Label, OptionScalar
 from genservice.testing.diversity import measure_diversity
 from genservice.testing.harness import Harness
@@ -74,21 +74,22 @@ class ModelConformance:
             assert not field.is_required(), f"the option {name!r} has no default"
 
     def test_an_unknown_option_is_refused(self, harness: Harness, description: Model) -> None:
-        for verb in verbs_of(description):
+        for verb in functions_of(description):
             with pytest.raises(InvalidRequest, match="no option"):
                 self._run(harness, description, verb, options={"no_such_option": 1})
 
     def test_an_option_beyond_its_bounds_is_refused(self, harness: Harness, description: Model) -> None:
-        verb = verbs_of(description)[0]
+        verb = functions_of(description)[0]
         for name, schema in description.Options.model_json_schema()["properties"].items():
             for value in _values_beyond(schema, description.labels):
                 with pytest.raises(InvalidRequest, match=name):
                     self._run(harness, description, verb, options={name: value})
 
     def test_results_have_the_declared_shape_and_type(self, harness: Harness, description: Model) -> None:
-        for verb in verbs_of(description):
+        for verb in functions_of(description):
             result = self._run(harness, description, verb)
-            assert len(result) == ROWS
+            for column in result.values() if isinstance(result, dict) else [result]:
+                assert len(column) == ROWS
             if verb in ("sample", "decode") and description.event.dtype != "string":
                 assert result.dtype == np.dtype(description.event.dtype)
             if verb == "classify":
@@ -96,20 +97,50 @@ class ModelConformance:
                 np.testing.assert_allclose(result.sum(axis=1), 1, atol=1e-4)
             if verb == "embed":
                 assert result.ndim == 2
+            if verb == "neighbours":
+                assert result["indexes"].shape == result["distances"].shape
+                assert (np.diff(result["distances"], axis=1) >= 0).all(), "the nearest comes first"
+
+    def test_a_tagging_is_of_the_declared_labels_and_its_probabilities_add_up(
+        self, harness: Harness, description: Model
+    ) -> None:
+        self._needs(description, Tagger)
+        assert isinstance(description, Tagger)
+        inputs: Any = example_request(description, "tag", ROWS)
+        result = harness.call(self.model, "tag", inputs)
+        assert result["labels"].shape == (ROWS, description.positions)
+        assert result["marginals"].shape == (ROWS, description.positions, len(description.labels))
+        for row, length in enumerate(inputs["lengths"].tolist()):
+            assert ((result["labels"][row] >= 0) & (result["labels"][row] < len(description.labels))).all()
+            np.testing.assert_allclose(result["marginals"][row, :length].sum(axis=-1), 1, atol=1e-4)
+
+    def test_what_pads_a_sequence_changes_nothing(self, harness: Harness, description: Model) -> None:
+        self._needs(description, Tagger)
+        inputs: Any = example_request(description, "tag", ROWS)
+        other: Any = example_request(description, "tag", ROWS, seed=1)
+        positions = np.arange(inputs["inputs"].shape[1])
+        inside = (positions < inputs["lengths"][:, None]).reshape(
+            *inputs["inputs"].shape[:2], *[1] * (inputs["inputs"].ndim - 2)
+        )
+        changed = {"inputs": np.where(inside, inputs["inputs"], other["inputs"]), "lengths": inputs["lengths"]}
+        self._equal(
+            description,
+            harness.call(self.model, "tag", inputs)["marginals"],
+            harness.call(self.model, "tag", changed)["marginals"],
+        )
 
     def test_a_row_does_not_depend_on_its_neighbours(self, harness: Harness, description: Model) -> None:
-        for verb in verbs_of(description):
-            if verb == "sample":
+        for function in functions_of(description):
+            if function == "sample":
                 continue
-            spec = input_specs(description, verb)["inputs"]
-            rows: Any = example_rows(spec, ROWS)
-            if not isinstance(rows, list) and rows.dtype.kind == "f":
-                bounded = spec.minimum is not None and spec.maximum is not None
-                low, high = (spec.minimum, spec.maximum) if bounded else (-1.0, 1.0)
-                rows = np.random.default_rng(0).uniform(low or 0.0, high or 0.0, rows.shape).astype(rows.dtype)
-            together = harness.call(self.model, verb, rows)
+            inputs = example_request(description, function, ROWS)
+            together = _columns(harness.call(self.model, function, inputs))
             for place in (0, ROWS // 2, ROWS - 1):
-                self._equal(description, harness.call(self.model, verb, rows[place : place + 1])[0], together[place])
+                row = {name: rows[place : place + 1] for name, rows in inputs.items()}
+                alone = _columns(harness.call(self.model, function, row))
+                for name, column in alone.items():
+                    if column.dtype.kind == "f" or len(alone) == 1:
+                        self._equal(description, column[0], together[name][place])
 
     def test_a_sample_depends_on_its_address_alone(self, harness: Harness, description: Model) -> None:
         self._needs(description, Generator)
@@ -166,7 +197,7 @@ class ModelConformance:
                 output=output,
                 options=options,
             )
-        return harness.call(self.model, verb, example_rows(input_specs(description, verb)["inputs"], ROWS), options)
+        return harness.call(self.model, verb, example_request(description, verb, ROWS), options)
 
     def _conditions(self, description: Model, rows: int) -> dict[str, Any]:
         return {name: example_rows(spec, rows) for name, spec in description.conditions.items()}
@@ -180,6 +211,11 @@ class ModelConformance:
             assert np.array_equal(left, right)
         else:
             np.testing.assert_allclose(left, right, rtol=description.tolerance, atol=description.tolerance)
+
+
+def _columns(result: Any) -> dict[str, NDArray[Any]]:
+    """Results by name."""
+    return result if isinstance(result, dict) else {"": np.asarray(result)}
 
 
 def _values_beyond(schema: Mapping[str, Any], labels: Sequence[str]) -> list[OptionScalar]:

@@ -93,11 +93,27 @@ class Harness:
             return [row for chunk in chunks for row in chunk]
         return np.concatenate(chunks)
 
-    def call(self, model: str, verb: str, inputs: Rows, options: Mapping[str, OptionScalar] | None = None) -> Any:
-        """Runs a verb that is answered at once, and gives its one result."""
-        _, results = self._runner.run(self.engine.call(ModelName(model), verb, {"inputs": inputs}, options))
-        (result,) = results.values()
-        return result
+    def call(
+        self,
+        model: str,
+        function: str,
+        inputs: Rows | Mapping[str, Rows],
+        options: Mapping[str, OptionScalar] | None = None,
+    ) -> Any:
+        """Runs a function that is answered at once.
+
+        Args:
+            model: Name of the model.
+            function: A verb, or `predict:NAME` for a signature.
+            inputs: The rows, or by name where there are more inputs than one.
+            options: Options by name.
+
+        Returns:
+            The result, or the results by name where there are several.
+        """
+        rows = inputs if isinstance(inputs, Mapping) else {"inputs": inputs}
+        _, results = self._runner.run(self.engine.call(ModelName(model), function, rows, options))
+        return dict(results) if len(results) > 1 else next(iter(results.values()))
 
     def _family(self, model: type[Model]) -> Family:
         """The family, as if from the plugin that made the versions: which plugin that is, is not what is tested."""

@@ -63,7 +63,9 @@ async def test_embeddings(running, inputs):
         ("Predict", PredictRequest),
     ],
 )
-async def test_each_verb_that_a_model_lacks_is_refused_before_its_inputs_are_read(running, refused, method, request_type):
+async def test_each_verb_that_a_model_lacks_is_refused_before_its_inputs_are_read(
+    running, refused, method, request_type
+):
     call = getattr(running.classification, method)
     refusal = await refused(call(request_type(model=TOY)))
     assert refusal.code == grpc.StatusCode.UNIMPLEMENTED

@@ -113,7 +113,7 @@ class SliceUnpacker:
             inputs,
             rows.seed,
             rows.first_index,
-            Output(rows.dtype, rows.media_type),
+            Output(rows.dtype, rows.media_type, rows.with_event),
             rows.preview_steps,
             rows.text_deltas,
         )
@@ -166,6 +166,7 @@ def _described(call: Call, options: bytes, count: int, first_index: int, columns
         first_index,
         output.dtype,
         output.media_type,
+        output.with_event,
         call.preview_steps,
         call.text_deltas,
     )

@@ -48,6 +48,7 @@ class Rows(msgspec.Struct, array_like=True, gc=False):
         first_index: Index of the first row's draw.
         dtype: As in Output.
         media_type: As in Output.
+        with_event: As in Output.
         preview_steps: As in Call.
         text_deltas: As in Call.
     """
@@ -59,6 +60,7 @@ class Rows(msgspec.Struct, array_like=True, gc=False):
     first_index: int
     dtype: str
     media_type: str
+    with_event: bool
     preview_steps: int
     text_deltas: bool
 
