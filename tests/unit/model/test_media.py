@@ -6,7 +6,7 @@ from PIL import Image
 
 from genservice import TensorSpec
 from genservice.errors import InvalidRequest
-from genservice.model.media import IMAGE_FORMATS, encode_image, to_uint8
+from genservice.model.media import IMAGE_FORMATS, decode_image, encode_image, is_image, to_uint8
 
 SIGNED = TensorSpec((1,), minimum=-1, maximum=1)
 
@@ -44,3 +44,66 @@ def test_an_image_is_encoded_without_loss(media_type, channels, mode):
     assert image.get_format_mimetype() == media_type
     assert image.size == (4, 5)
     assert np.array_equal(np.asarray(image.convert(mode)).reshape(event.shape), sample)
+
+
+@pytest.mark.parametrize(
+    ("spec", "image"),
+    [
+        (TensorSpec((4, 3, 1), minimum=-1, maximum=1), True),
+        (TensorSpec((4, 3, 3), "uint8"), True),
+        (TensorSpec((4, 3, 3)), False),
+        (TensorSpec((4, 3, 2), minimum=0, maximum=1), False),
+        (TensorSpec((4, 3), minimum=0, maximum=1), False),
+        (TensorSpec((-1, 3, 1), minimum=0, maximum=1), False),
+        (TensorSpec((), "string"), False),
+    ],
+)
+def test_what_is_an_image_has_a_size_channels_and_bounds(spec, image):
+    assert is_image(spec) is image
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("media_type", IMAGE_FORMATS)
+def test_an_image_that_is_encoded_is_decoded_to_the_same_bytes(channels, media_type):
+    event = TensorSpec((5, 4, channels), minimum=-1, maximum=1)
+    sample = np.random.default_rng(0).uniform(-1, 1, (5, 4, channels)).astype(np.float32)
+    decoded = decode_image(encode_image(media_type, sample, event), event)
+    assert decoded.dtype == np.float32
+    np.testing.assert_array_equal(to_uint8(decoded, event), to_uint8(sample, event))
+    as_bytes = TensorSpec((5, 4, channels), "uint8")
+    np.testing.assert_array_equal(
+        decode_image(encode_image(media_type, sample, event), as_bytes), to_uint8(sample, event)
+    )
+
+
+def test_grey_becomes_colour_and_colour_grey():
+    grey = Image.fromarray(np.full((2, 3), 100, np.uint8))
+    files = {}
+    for mode in ("L", "RGB"):
+        file = BytesIO()
+        grey.convert(mode).save(file, "PNG")
+        files[mode] = file.getvalue()
+    assert decode_image(files["L"], TensorSpec((2, 3, 3), "uint8")).tolist() == np.full((2, 3, 3), 100).tolist()
+    assert decode_image(files["RGB"], TensorSpec((2, 3, 1), "uint8")).tolist() == np.full((2, 3, 1), 100).tolist()
+
+
+@pytest.mark.parametrize("kind", [b"VP8 ", b"VP8L", b"VP8X"])
+def test_the_size_of_a_webp_file_is_known_before_its_canvas_is_made(kind):
+    width, height = 16000, 12000
+    header = {
+        b"VP8 ": bytes(3) + b"\x9d\x01\x2a" + width.to_bytes(2, "little") + height.to_bytes(2, "little"),
+        b"VP8L": b"\x2f" + (width - 1 | (height - 1) << 14).to_bytes(4, "little"),
+        b"VP8X": bytes(4) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little"),
+    }[kind]
+    body = b"WEBP" + kind + (40).to_bytes(4, "little") + header.ljust(40, b"\0")
+    file = b"RIFF" + len(body).to_bytes(4, "little") + body
+    with pytest.raises(InvalidRequest, match="16000 by 12000 pixels"):
+        decode_image(file, TensorSpec((28, 28, 1), "uint8"))
+
+
+def test_an_animated_image_is_refused():
+    frames = [Image.fromarray(np.full((2, 3), value, np.uint8)) for value in (0, 255)]
+    file = BytesIO()
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    with pytest.raises(InvalidRequest, match="animated"):
+        decode_image(file.getvalue(), TensorSpec((2, 3, 1), "uint8"))
