@@ -1,11 +1,13 @@
 """A service whose every step a test can script, on a real socket; and both kinds of client, behind one face."""
 
 import asyncio
+import dataclasses
 import inspect
 import threading
 from collections import defaultdict, deque
 from concurrent import futures
 from dataclasses import dataclass
+from itertools import islice
 
 import grpc
 import numpy as np
@@ -39,11 +41,13 @@ class Cut:
     retry_after_s: float | None = None
     reason: str = ""
     field: str = ""
+    metadata: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def end(self, context):
         details = []
         if self.reason:
-            details.append(error_details_pb2.ErrorInfo(reason=self.reason, domain="genservice", metadata={"a": "b"}))
+            info = {"a": "b"} | self.metadata
+            details.append(error_details_pb2.ErrorInfo(reason=self.reason, domain="genservice", metadata=info))
         if self.field:
             violation = error_details_pb2.BadRequest.FieldViolation(field=self.field, description="is wrong")
             details.append(error_details_pb2.BadRequest(field_violations=[violation]))
@@ -63,7 +67,11 @@ class Cut:
 
 def tensor(array):
     array = np.asarray(array)
-    data_type = {"float32": types_pb2.DATA_TYPE_FLOAT32, "uint8": types_pb2.DATA_TYPE_UINT8}[str(array.dtype)]
+    data_type = {
+        "float32": types_pb2.DATA_TYPE_FLOAT32,
+        "uint8": types_pb2.DATA_TYPE_UINT8,
+        "int64": types_pb2.DATA_TYPE_INT64,
+    }[str(array.dtype)]
     return types_pb2.Tensor(data_type=data_type, shape=array.shape, data=array.tobytes())
 
 
@@ -81,8 +89,9 @@ class FakeService(
     """Sample i is `[i, seed % 1000, offset]`, offset being the condition of that name.
 
     `streams` holds what the next calls of Sample do: a list of steps, each "header", "summary", "hang", a range
-    (start, end) to send as a chunk, "half" (the first half of what is asked for), "rest" (the other), a message, or a
-    Cut. A call without a script does the steps of `always`, else it is answered in full. `changes` are made in headers.
+    (start, end) to send as a chunk, "half" (the first half of what is asked for), "rest" (the other), a message, a
+    Cut, or, where there is a filter, how many more chunks to look through. A call without a script does the steps of
+    `always`, else it is answered in full. `changes` are made in headers. A filter lets every third index pass.
     Before each step of a call, `before_step` is called with the request and the step.
     `failures` holds the Cuts of the next calls of a method, by its name.
     """
@@ -96,6 +105,9 @@ class FakeService(
         self.requests = defaultdict(list)
         self.metadata = []
         self.cancelled = threading.Event()
+        self.content_hash = "abc"
+        self.labels = LABELS
+        self.versions = None
 
     def header(self, request, **changes):
         fields = {
@@ -137,8 +149,15 @@ class FakeService(
         steps = self.streams.popleft() if self.streams else (self.always or self._whole(request))
         if "hang" in steps:
             context.add_callback(self.cancelled.set)
+        looked_at = self._filtered(request)
         for step in steps:
             self.before_step(request, step)
+            if isinstance(step, int):
+                for found in islice(looked_at, step):
+                    if isinstance(found, Cut):
+                        found.end(context)
+                    yield found
+                continue
             if step == "hang":
                 self.cancelled.wait(10)
                 return
@@ -163,7 +182,25 @@ class FakeService(
             case _:
                 return step(request)
 
+    def _filtered(self, request):
+        """Looks through chunks of 4 samples, until enough have passed; the last is left where enough have."""
+        first, kept, end = request.first_index, 0, request.first_index + request.filter.max_draws
+        for start in range(first, end, 4):
+            passed = [index for index in range(start, min(start + 4, end)) if index % 3 == 0]
+            passed = passed[: request.sample_count - kept]
+            kept += len(passed)
+            enough = kept == request.sample_count
+            response = self.chunk(request, *((index, index + 1) for index in passed))
+            response.chunk.next_index = passed[-1] + 1 if enough else min(start + 4, end)
+            yield response
+            if enough:
+                return
+        facts = {"sample_count": str(kept), "draw_count": str(end - first), "next_index": str(end)}
+        yield Cut(grpc.StatusCode.OUT_OF_RANGE, "no more draws", reason="DRAWS_EXHAUSTED", metadata=facts)
+
     def _whole(self, request):
+        if request.HasField("filter"):
+            return ["header", 10**6, "summary"]
         end = request.first_index + request.sample_count
         step = request.chunk_rows or 4
         chunks = [(start, min(end, start + step)) for start in range(request.first_index, end, step)]
@@ -177,7 +214,10 @@ class FakeService(
 
     def _classify(self, request):
         row_count = request.inputs.tensor.shape[0] if request.inputs.HasField("tensor") else 2
-        values = array(request.inputs.tensor) if request.inputs.HasField("tensor") else np.zeros((2, 1), np.float32)
+        row_count = len(request.inputs.encoded.rows) or row_count
+        values = (
+            array(request.inputs.tensor) if request.inputs.HasField("tensor") else np.zeros((row_count, 1), np.float32)
+        )
         best = values.reshape(row_count, -1)[:, 0].astype(int) % 3
         probabilities = np.full((row_count, 3), 0.1, np.float32)
         probabilities[np.arange(row_count), best] = 0.8
@@ -202,15 +242,62 @@ class FakeService(
 
     def Score(self, request, context):
         self._begin("Score", request, context)
-        values = array(request.inputs.tensor)
-        log_prob = -values.reshape(len(values), -1).sum(axis=1)
+        if request.sequences:
+            log_prob = np.array([-len(labelling.rows) for labelling in request.labellings], np.float32)
+        else:
+            values = array(request.inputs.tensor)
+            log_prob = -values.reshape(len(values), -1).sum(axis=1)
         return generation_pb2.ScoreResponse(
             model=PINNED, log_prob=tensor(log_prob), kind=generation_pb2.SCORE_KIND_LOWER_BOUND
         )
 
     def Embed(self, request, context):
         self._begin("Embed", request, context)
-        return classification_pb2.EmbedResponse(model=PINNED, embeddings=request.inputs.tensor)
+        return classification_pb2.EmbedResponse(model=PINNED, embeddings=tensor(self.embedded(request.inputs)))
+
+    def embedded(self, inputs):
+        """Numbers are their own embeddings; a file's is its last byte."""
+        if inputs.HasField("encoded"):
+            return np.array([[file[-1]] for file in inputs.encoded.rows], np.float32)
+        return array(inputs.tensor)
+
+    def Compare(self, request, context):
+        self._begin("Compare", request, context)
+        gaps = self.embedded(request.inputs) - self.embedded(request.others)
+        distances = np.linalg.norm(gaps, axis=1).astype(np.float32)
+        return classification_pb2.CompareResponse(model=PINNED, distances=tensor(distances), threshold=1.5)
+
+    def Identify(self, request, context):
+        self._begin("Identify", request, context)
+        gaps = self.embedded(request.inputs)[:, None] - array(request.gallery)
+        distances = np.linalg.norm(gaps, axis=2).astype(np.float32)
+        names = [request.names[row.argmin()] if row.min() < 1.5 else "" for row in distances]
+        return classification_pb2.IdentifyResponse(
+            model=PINNED, names=names, distances=tensor(distances.min(axis=1)), threshold=1.5
+        )
+
+    def Neighbours(self, request, context):
+        self._begin("Neighbours", request, context)
+        indexes = np.arange(request.k) + array(request.inputs.tensor).astype(np.int64)
+        distances = np.tile(np.arange(request.k, dtype=np.float32), (len(indexes), 1))
+        return classification_pb2.NeighboursResponse(model=PINNED, indexes=tensor(indexes), distances=tensor(distances))
+
+    def Tag(self, request, context):
+        self._begin("Tag", request, context)
+        response = classification_pb2.TagResponse(model=PINNED)
+        for sequence in request.sequences:
+            tokens = list(sequence.tokens.rows) or array(sequence.tensor)[:, 0].astype(int).astype(str)
+            columns = [len(str(token)) % 3 for token in tokens]
+            marginals = np.full((len(tokens), 3), 0.2, np.float32)
+            marginals[np.arange(len(tokens)), columns] = 0.6
+            labels = [LABELS[column] for column in columns]
+            response.taggings.add(labels=labels, marginals=tensor(marginals))
+        return response
+
+    def Predict(self, request, context):
+        self._begin("Predict", request, context)
+        outputs = {f"{name}_doubled": tensor(2 * array(values)) for name, values in request.inputs.items()}
+        return classification_pb2.PredictResponse(model=PINNED, outputs=outputs)
 
     def Encode(self, request, context):
         self._begin("Encode", request, context)
@@ -223,25 +310,29 @@ class FakeService(
     def Interpolate(self, request, context):
         raise NotImplementedError
 
-    Compare = Identify = Neighbours = Tag = Predict = Interpolate
-
     def model(self, name="models/digits", state=models_pb2.MODEL_STATE_READY):
+        event = types_pb2.TensorSpec(data_type=types_pb2.DATA_TYPE_FLOAT32, shape=[3], minimum=-1, maximum=1)
         version = models_pb2.ModelVersion(
             name=PINNED,
             state=state,
-            content_hash="abc",
+            content_hash=self.content_hash,
             family="gan",
             verbs=["sample"],
             options_schema='{"type": "object"}',
-            event=types_pb2.TensorSpec(data_type=types_pb2.DATA_TYPE_FLOAT32, shape=[3], minimum=-1, maximum=1),
+            event=event,
             conditions={"prompt": types_pb2.TensorSpec(optional=True)},
-            labels=LABELS,
+            labels=self.labels,
             media_types=["image/png"],
             determinism=types_pb2.DETERMINISM_SAME_DRAWS,
             batch_sizes=[1, 8],
             card="# Digits",
             rows_per_second={"sample": 1500.0},
             features=["preview"],
+            positions=40,
+            reference_rows=100,
+            threshold=1.5,
+            signatures={"serve": models_pb2.SignatureSpec(inputs={"x": event}, outputs={"y": event})},
+            default_signature="serve",
         )
         return models_pb2.Model(name=name, versions=[version], labels={"stable": 3}, default_version=3)
 
@@ -253,7 +344,10 @@ class FakeService(
 
     def GetModel(self, request, context):
         self._begin("GetModel", request, context)
-        return models_pb2.GetModelResponse(model=self.model())
+        model = self.model()
+        if self.versions is not None:
+            model = models_pb2.Model(name=model.name, versions=self.versions)
+        return models_pb2.GetModelResponse(model=model)
 
     def WatchModel(self, request, context):
         self._begin("WatchModel", request, context)

@@ -75,6 +75,10 @@ async def test_a_model_tells_all_about_its_versions(side, client, service):
     assert version.conditions["prompt"].dtype is None
     assert (version.conditions["prompt"].optional, version.event.optional) == (True, False)
     assert (version.rows_per_second, version.features) == ({"sample": 1500.0}, ("preview",))
+    assert (version.positions, version.reference_rows, version.threshold) == (40, 100, 1.5)
+    assert version.signatures == {"serve": gc_client.Signature({"x": version.event}, {"y": version.event})}
+    assert version.default_signature == "serve"
+    assert model.answering is version
     assert (version.determinism, version.batch_sizes, version.card) == ("SAME_DRAWS", (1, 8), "# Digits")
     with pytest.raises(KeyError, match="no version 4"):
         model.version(4)

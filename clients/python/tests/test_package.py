@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import genservice_client
 
@@ -48,6 +49,8 @@ def test_a_module_is_small(module):
 
 def test_the_code_of_the_readme_works(running, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for name in ("ann.png", "bob.png"):
+        Image.new("L", (3, 3)).save(tmp_path / name)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     assert blocks
     for block in blocks:

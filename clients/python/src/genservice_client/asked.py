@@ -62,17 +62,7 @@ class Asked:
                     raise ProtocolError("the stream's summary came before all of its samples")
 
     def _receive_chunk(self, message: generation_pb2.SampleChunk) -> None:
-        header = self._begun()
-        rows, media_type = chunk_rows_from(message)
-        ranges = [(indexes.start, indexes.end) for indexes in message.indexes]
-        if not all(self.start <= start < end <= self.end for start, end in ranges):
-            raise ProtocolError(f"[{self.start}, {self.end}) was asked for, and the indexes {ranges} came")
-        if sum(end - start for start, end in ranges) != len(rows):
-            raise ProtocolError(f"a chunk has {len(rows)} rows for the indexes {ranges}")
-        if not ranges:
-            raise ProtocolError("a chunk came without samples")
-        indexes = np.concatenate([np.arange(start, end, dtype=np.int64) for start, end in ranges])
-        chunk = SampleChunk(indexes, rows, header, media_type)
+        chunk, ranges = self._chunk(message)
         if not self._draw.in_order:
             self._draw.add_as_ready(chunk, ranges)
             return
@@ -84,6 +74,20 @@ class Asked:
             # later request asks for the gap alone: at most one range of a stream waits for its turn.
             if start > self.start and self._draw.missing(self.start, start):
                 raise ProtocolError(f"samples before index {start} are missing in the stream")
+
+    def _chunk(self, message: generation_pb2.SampleChunk) -> tuple[SampleChunk, list[tuple[int, int]]]:
+        """Reads a chunk, and the ranges of its indexes."""
+        header = self._begun()
+        rows, media_type = chunk_rows_from(message)
+        ranges = [(indexes.start, indexes.end) for indexes in message.indexes]
+        if not all(self.start <= start < end <= self.end for start, end in ranges):
+            raise ProtocolError(f"[{self.start}, {self.end}) was asked for, and the indexes {ranges} came")
+        if sum(end - start for start, end in ranges) != len(rows):
+            raise ProtocolError(f"a chunk has {len(rows)} rows for the indexes {ranges}")
+        if not ranges:
+            raise ProtocolError("a chunk came without samples")
+        indexes = np.concatenate([np.arange(start, end, dtype=np.int64) for start, end in ranges])
+        return SampleChunk(indexes, rows, header, media_type), ranges
 
     def _receive_preview(self, message: generation_pb2.SamplePreview) -> None:
         header = self._begun()

@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator
 
 from genservice.v1 import models_pb2
 from genservice_client.calls import Calls
-from genservice_client.errors import GenserviceClientError, ProtocolError
-from genservice_client.models import ModelInfo
+from genservice_client.errors import GenserviceClientError, ProtocolError, UnavailableError
+from genservice_client.models import ModelInfo, VersionInfo
 from genservice_client.names import resource_name
 from genservice_client.retry import Deadline
 from genservice_client.route import Route
@@ -17,7 +17,7 @@ class Catalogue(Calls):
 
     def __init__(self, runtime: Runtime) -> None:
         super().__init__(runtime)
-        self._labels_by_version: dict[str, tuple[str, ...]] = {}
+        self._known_versions: dict[str, VersionInfo] = {}
 
     async def models(self, *, timeout_s: float | None = None) -> list[ModelInfo]:
         """Lists the models, as `Client.models` does."""
@@ -46,14 +46,27 @@ class Catalogue(Calls):
         response = await self._call(lambda stubs: stubs.models.GetModel, request, deadline, pinned=pinned)
         return ModelInfo.from_message(response.model)
 
-    async def _labels(self, version: str, deadline: Deadline) -> tuple[str, ...]:
-        """Gives the labels of a version, which never change, so they are asked for once."""
-        if version not in self._labels_by_version:
-            found = await self._get(version, deadline, pinned=True)
-            if [info.name for info in found.versions] != [version]:
-                raise ProtocolError(f"{version} was asked for, and {[info.name for info in found.versions]} came")
-            self._labels_by_version[version] = found.versions[0].labels
-        return self._labels_by_version[version]
+    async def _version(self, name: str, deadline: Deadline, *, pinned: bool = True) -> VersionInfo:
+        """Gives a version by its full name. What it is never changes, so it is asked for once; its state does."""
+        if name not in self._known_versions:
+            found = await self._get(name, deadline, pinned=pinned)
+            if [version.name for version in found.versions] != [name]:
+                raise ProtocolError(f"{name} was asked for, and {[version.name for version in found.versions]} came")
+            self._known_versions[name] = found.versions[0]
+        return self._known_versions[name]
+
+    async def _answering(self, name: str, deadline: Deadline) -> VersionInfo:
+        """Gives the version that answers for a model now.
+
+        Raises:
+            UnavailableError: None is ready.
+        """
+        if "/versions/" in name:
+            return await self._version(name, deadline, pinned=False)
+        version = (await self._get(name, deadline)).answering
+        if version is None:
+            raise UnavailableError(f"no version of {name} is ready")
+        return version
 
     async def _watch(
         self, request: models_pb2.WatchModelRequest, deadline: Deadline

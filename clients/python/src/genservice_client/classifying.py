@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
 from genservice.v1 import classification_pb2, types_pb2
@@ -24,7 +24,19 @@ class _Answer(Protocol):
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer", bound=_Answer)
+Part = TypeVar("Part")
+Part_co = TypeVar("Part_co", covariant=True)
 Options = Mapping[str, OptionLike] | None
+
+
+class Divisible(Protocol[Part_co]):
+    """Rows that go in several requests where they are many."""
+
+    def __len__(self) -> int:
+        """Counts them."""
+
+    def parts(self, *, max_rows: int, max_bytes: int) -> Iterator[Part_co]:
+        """Splits them, in order, into parts within both limits; a row too large for them goes alone."""
 
 
 class Classifying(Catalogue):
@@ -48,7 +60,7 @@ class Classifying(Catalogue):
             return _classify_request(name, part, values, top_k)
 
         responses = await self._in_parts(lambda stubs: stubs.classification.Classify, model, rows, ask, route)
-        labels = () if top_k else await self._labels(responses[0].model, route.deadline)
+        labels = () if top_k else (await self._version(responses[0].model, route.deadline)).labels
         return Classification.joined(responses, labels, len(rows))
 
     def stream_classify(
@@ -74,16 +86,31 @@ class Classifying(Catalogue):
         self,
         method: Method[Request, Answer],
         model: str,
-        rows: RowValues,
-        ask: Callable[[str, RowValues], Request],
+        rows: Divisible[Part],
+        ask: Callable[[str, Part], Request],
         route: Route,
+        *,
+        pinned: bool = False,
+        beside_bytes: int = 0,
     ) -> list[Answer]:
-        """Asks about rows in as many requests as they need, one after another, all answered by one version."""
+        """Asks about rows in as many requests as they need, one after another, all answered by one version.
+
+        Args:
+            method: Gives the method of the services on a channel.
+            model: Name of the model.
+            rows: What to ask about.
+            ask: Makes a request of the version's name and a part of the rows.
+            route: Whom to ask, and until when.
+            pinned: Whether the name is that of a version that has answered before.
+            beside_bytes: Bytes of a request that are no rows.
+        """
         limits = self._endpoint.limits
         name = resource_name(model)
         responses: list[Answer] = []
-        for part in rows.parts(max_rows=limits.max_request_rows, max_bytes=limits.max_request_bytes):
-            response = await route.unary(method, ask(name, part), pinned=bool(responses))
+        for part in rows.parts(
+            max_rows=limits.max_request_rows, max_bytes=max(1, limits.max_request_bytes - beside_bytes)
+        ):
+            response = await route.unary(method, ask(name, part), pinned=pinned or bool(responses))
             name = response.model
             responses.append(response)
         return responses
@@ -106,8 +133,8 @@ class Classifying(Catalogue):
         try:
             async for asked, answer in stream:
                 condition = asked.request.inputs
-                row_count = len(condition.strings.rows) or condition.tensor.shape[0]
-                labels = () if top_k else await self._labels(answer.response.model, route.deadline)
+                row_count = len(condition.strings.rows) or len(condition.encoded.rows) or condition.tensor.shape[0]
+                labels = () if top_k else (await self._version(answer.response.model, route.deadline)).labels
                 yield Classification.joined([answer.response], labels, row_count)
         finally:
             await stream.aclose()

@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Unpack
 
-import numpy as np
 import numpy.typing as npt
 
-from genservice_client.classification import Classification, Score
+from genservice_client.classification import Classification
 from genservice_client.classifying import Options
 from genservice_client.endpoint import Endpoint, Priority, Settings
+from genservice_client.filtering import SampleFilter
 from genservice_client.options import OptionLike
 from genservice_client.row_values import RowsLike
 from genservice_client.sampling import Order
-from genservice_client.sync_catalogue import SyncCatalogue
+from genservice_client.sync_comparing import SyncComparing
+from genservice_client.sync_labelling import SyncLabelling
 from genservice_client.sync_stream import SampleStream
 from genservice_client.sync_transport import SyncRuntime
 from genservice_client.tensors import Array
@@ -20,7 +21,7 @@ from genservice_client.transport import run, run_each
 from genservice_client.verbs import Verbs
 
 
-class Client(SyncCatalogue):
+class Client(SyncLabelling, SyncComparing):
     """Asks a service, all replicas of it. Threads may share a client; each stream is for one of them.
 
     A model is named `fashion-gan` (the default version), `fashion-gan@3` (version 3), `fashion-gan:stable` (where the
@@ -50,6 +51,7 @@ class Client(SyncCatalogue):
         preview_steps: int = 0,
         text_deltas: bool = False,
         conditions: Mapping[str, RowsLike] | None = None,
+        keep: SampleFilter | None = None,
         timeout_s: float | None = None,
         priority: Priority | None = None,
         options: Options = None,
@@ -71,8 +73,10 @@ class Client(SyncCatalogue):
             preview_steps: Give previews of the samples on their way, every so many steps, in `SampleStream.events`. For
                 models whose `features` name `preview`. 0: none.
             text_deltas: Give text as it is drawn, in `SampleStream.events`. For models of text.
-            conditions: The other inputs of the draw by name: arrays `[rows, ...]` or strings, of one row for all
-                samples, or of `sample_count` rows.
+            conditions: The other inputs of the draw by name: arrays `[rows, ...]`, strings or image files, of one row
+                for all samples, or of `sample_count` rows.
+            keep: Give only samples that a classifier takes for a label; `sample_count` is how many. They are drawn by
+                one replica at a time, and have one row of each condition.
             timeout_s: Seconds for the whole stream, from now on. None: no limit.
             priority: `low`, `normal` or `high`; None: the client's setting.
             options: Options by name.
@@ -92,6 +96,7 @@ class Client(SyncCatalogue):
             preview_steps=preview_steps,
             text_deltas=text_deltas,
             conditions=conditions,
+            keep=keep,
             timeout_s=timeout_s,
             priority=priority,
             options=options,
@@ -114,7 +119,9 @@ class Client(SyncCatalogue):
 
         Args:
             model: Name of the model.
-            inputs: `[rows, ...]` in the event's type and shape, or a string a row. Many rows go in several requests.
+            inputs: `[rows, ...]` in the event's type and shape, or a string a row. For models whose `features` name
+                `images`, also PNG, JPEG or WebP files, one a row: bytes, paths, or Pillow's pictures, which go as PNG.
+                One string, file or picture is one row. Many rows go in several requests.
             top_k: Let the server name this many labels of each row. 0: all are named, after one more call for a
                 version that answers for the first time.
             timeout_s: Seconds for the call. None: the client's setting.
@@ -144,7 +151,7 @@ class Client(SyncCatalogue):
 
         Args:
             model: Name of the model.
-            inputs: Each `[rows, ...]` in the event's type and shape, or strings, as one request.
+            inputs: Each is one request: rows as `classify` takes them, image files of one type.
             top_k: As in `classify`.
             in_flight: Inputs to send ahead. The first answer comes after so many inputs, so give 1 for a live source.
             timeout_s: Seconds for the whole stream. None: no limit.
@@ -163,40 +170,6 @@ class Client(SyncCatalogue):
                 options=options,
                 **more_options,
             )
-        )
-
-    def score(
-        self,
-        model: str,
-        inputs: RowsLike,
-        *,
-        timeout_s: float | None = None,
-        priority: Priority | None = None,
-        options: Options = None,
-        **more_options: OptionLike,
-    ) -> Score:
-        """Gives log p(x) of each input, in nats. Arguments are those of `classify`."""
-        return run(
-            self._verbs.score(model, inputs, timeout_s=timeout_s, priority=priority, options=options, **more_options)
-        )
-
-    def embed(
-        self,
-        model: str,
-        inputs: RowsLike,
-        *,
-        timeout_s: float | None = None,
-        priority: Priority | None = None,
-        options: Options = None,
-        **more_options: OptionLike,
-    ) -> npt.NDArray[np.float32]:
-        """Maps inputs to vectors whose distances mean something. Arguments are those of `classify`.
-
-        Returns:
-            float32 `[rows, dimensions]`.
-        """
-        return run(
-            self._verbs.embed(model, inputs, timeout_s=timeout_s, priority=priority, options=options, **more_options)
         )
 
     def encode(
@@ -235,4 +208,41 @@ class Client(SyncCatalogue):
         """
         return run(
             self._verbs.decode(model, latents, timeout_s=timeout_s, priority=priority, options=options, **more_options)
+        )
+
+    def predict(
+        self,
+        model: str,
+        inputs: Mapping[str, npt.ArrayLike],
+        *,
+        signature: str = "",
+        timeout_s: float | None = None,
+        priority: Priority | None = None,
+        options: Options = None,
+        **more_options: OptionLike,
+    ) -> dict[str, Array]:
+        """Calls a signature of a model as it is; `VersionInfo.signatures` lists them.
+
+        Args:
+            model: Name of the model.
+            inputs: `[rows, ...]` by name. Many rows go in several requests.
+            signature: Name of the signature. Empty: the default one.
+            timeout_s: Seconds for the call. None: the client's setting.
+            priority: As in `classify`.
+            options: Options by name.
+            more_options: Options.
+
+        Returns:
+            `[rows, ...]` by name.
+        """
+        return run(
+            self._verbs.predict(
+                model,
+                inputs,
+                signature=signature,
+                timeout_s=timeout_s,
+                priority=priority,
+                options=options,
+                **more_options,
+            )
         )

@@ -4,7 +4,7 @@ from bisect import insort
 
 from genservice.v1 import generation_pb2
 from genservice_client.asked import Asked
-from genservice_client.errors import NumericsChangedError, StreamChangedError
+from genservice_client.errors import DrawsExhaustedError, NumericsChangedError, StreamChangedError
 from genservice_client.glimpses import Glimpses, SampleEvent
 from genservice_client.ranges import IndexRanges
 from genservice_client.row_values import Conditions
@@ -62,6 +62,11 @@ class Draw:
         return len(self._received)
 
     @property
+    def draw_count(self) -> int:
+        """Samples that were drawn for those that have come."""
+        return self.received_count
+
+    @property
     def row_bytes(self) -> float:
         """Bytes of a sample, on the average of those that have come; 0 before."""
         return self._received_bytes / self.received_count if self._received_bytes else 0.0
@@ -87,6 +92,10 @@ class Draw:
     def ask(self, start: int, end: int) -> Asked:
         """Asks for the samples of [start, end), or for the first of them where one request cannot ask for all."""
         end = min(end, start + self._max_request_rows)
+        return Asked(self, self.request(start, end), pinned=self.header is not None)
+
+    def request(self, start: int, end: int) -> generation_pb2.SampleRequest:
+        """Makes the request for the samples of [start, end), pinned to what has begun."""
         request = generation_pb2.SampleRequest()
         request.CopyFrom(self._template)
         request.first_index, request.sample_count = start, end - start
@@ -94,7 +103,7 @@ class Draw:
             request.model, request.content_hash = self.header.model, self.header.content_hash
         for name, condition in self._conditions.messages(start - self.first_index, end - self.first_index).items():
             request.conditions[name].CopyFrom(condition)
-        return Asked(self, request, pinned=self.header is not None)
+        return request
 
     def pin(self, header: SampleHeader) -> SampleHeader:
         """Takes the header of a stream, and gives the one that the draw is pinned to.
@@ -133,6 +142,20 @@ class Draw:
             place += end - start
         if places:
             self._hold(chunk if len(places) == len(chunk) else chunk.at(places))
+
+    def exhausted(self) -> DrawsExhaustedError:
+        """Makes the error of a draw whose filter let too few samples pass."""
+        draw_count = self.end - self.first_index
+        return DrawsExhaustedError(
+            f"{self.received_count} of {self.sample_count} samples passed the filter in {draw_count} draws, the most "
+            "allowed",
+            reason="DRAWS_EXHAUSTED",
+            metadata={
+                "sample_count": str(self.received_count),
+                "draw_count": str(draw_count),
+                "next_index": str(self.end),
+            },
+        )
 
     def take(self) -> SampleEvent | None:
         """Gives out what comes next, where it has come. The text of a sample comes before the sample."""

@@ -9,6 +9,7 @@
     │   └── NotFoundError                 ├── AbortedError                └── UnauthenticatedError
     │                                     └── OutOfRangeError
     │   of DeadlineExceededError:           DeadlineTooShortError
+    │   of OutOfRangeError:                 DrawsExhaustedError
     │   of ResourceExhaustedError:          CallerLimitError, QueueFullError
     ├── ProtocolError                     the server's messages do not fit together
     ├── StreamChangedError                a stream came back as another one: other version, content or seed
@@ -19,9 +20,12 @@ Wrong arguments are found before a call and raise TypeError or ValueError, as ev
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import grpc
+
+if TYPE_CHECKING:
+    from genservice_client.samples import Samples
 
 
 class GenserviceClientError(Exception):
@@ -160,6 +164,32 @@ class OutOfRangeError(StatusError):
     """A field's value lies outside its range."""
 
     code = grpc.StatusCode.OUT_OF_RANGE
+
+
+class DrawsExhaustedError(OutOfRangeError):
+    """A filter let fewer samples pass than were asked for, of all that might be drawn.
+
+    Attributes:
+        samples: What passed, where `all` collected it. None where nothing passed, and where the stream was read in
+            another way: then it was given out before.
+    """
+
+    samples: "Samples | None" = None
+
+    @property
+    def sample_count(self) -> int:
+        """Samples that passed."""
+        return int(self.metadata["sample_count"])
+
+    @property
+    def draw_count(self) -> int:
+        """Samples that were drawn."""
+        return int(self.metadata["draw_count"])
+
+    @property
+    def next_index(self) -> int:
+        """Where another draw may go on: the first index that was not drawn."""
+        return int(self.metadata["next_index"])
 
 
 class UnimplementedError(StatusError):

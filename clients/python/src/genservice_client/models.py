@@ -17,6 +17,8 @@ class ModelState(StrEnum):
 
     UNSPECIFIED = "UNSPECIFIED"
     """In the store, and not asked for; or a state that this SDK does not know."""
+    RECOVERING = "RECOVERING"
+    """Its worker died, and another is being started; requests are taken and wait."""
     LOADING = "LOADING"
     """Files are being checked and read."""
     WARMING = "WARMING"
@@ -34,6 +36,7 @@ class ModelState(StrEnum):
     def from_message(cls, message: models_pb2.ModelState.ValueType) -> "ModelState":
         """Makes the value of a message; what a newer server may add is UNSPECIFIED."""
         return {
+            models_pb2.MODEL_STATE_RECOVERING: cls.RECOVERING,
             models_pb2.MODEL_STATE_LOADING: cls.LOADING,
             models_pb2.MODEL_STATE_WARMING: cls.WARMING,
             models_pb2.MODEL_STATE_READY: cls.READY,
@@ -41,6 +44,24 @@ class ModelState(StrEnum):
             models_pb2.MODEL_STATE_UNLOADED: cls.UNLOADED,
             models_pb2.MODEL_STATE_FAILED: cls.FAILED,
         }.get(message, cls.UNSPECIFIED)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a function of a model takes and gives; specs of one row each."""
+
+    inputs: Mapping[str, TensorSpec]
+    """Inputs by name."""
+    outputs: Mapping[str, TensorSpec]
+    """Outputs by name."""
+
+    @classmethod
+    def from_message(cls, message: models_pb2.SignatureSpec) -> "Signature":
+        """Makes the value of a message."""
+        return cls(
+            inputs={name: TensorSpec.from_message(spec) for name, spec in message.inputs.items()},
+            outputs={name: TensorSpec.from_message(spec) for name, spec in message.outputs.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -82,7 +103,18 @@ class VersionInfo:
     rows_per_second: Mapping[str, float]
     """Rows a second that one replica has been measured to make, by verb; only of verbs that have run."""
     features: tuple[str, ...]
-    """What else it can do: `preview` where samples can be seen on their way, `text_deltas` where text can."""
+    """What else it can do: `preview` where samples can be seen on their way, `text_deltas` where text can, `images`
+    where inputs may be image files."""
+    positions: int
+    """Most positions of a sequence, of a version that tags; its `event` is one position. Else 0."""
+    reference_rows: int
+    """Rows of the reference set, of a version that finds neighbours. Else 0."""
+    threshold: float
+    """Inputs whose embeddings are closer than this are the same, of a version that compares. Else 0."""
+    signatures: Mapping[str, Signature]
+    """What `predict` can call, by name, of a version that has it."""
+    default_signature: str
+    """The signature that is called where none is named."""
 
     @property
     def number(self) -> int:
@@ -119,6 +151,11 @@ class VersionInfo:
             card=message.card,
             rows_per_second=dict(message.rows_per_second),
             features=tuple(message.features),
+            positions=message.positions,
+            reference_rows=message.reference_rows,
+            threshold=message.threshold,
+            signatures={name: Signature.from_message(spec) for name, spec in message.signatures.items()},
+            default_signature=message.default_signature,
         )
 
 
@@ -144,6 +181,14 @@ class ModelInfo:
             labels=dict(message.labels),
             default_version=message.default_version,
         )
+
+    @property
+    def answering(self) -> VersionInfo | None:
+        """The version that answers requests for this name: the default one, or the only one. None: none is ready."""
+        for version in self.versions:
+            if version.number == self.default_version or len(self.versions) == 1:
+                return version
+        return None
 
     def version(self, number: int) -> VersionInfo:
         """Gives the version of a number.

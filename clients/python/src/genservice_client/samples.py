@@ -76,6 +76,13 @@ class SampleSummary:
     """Seconds from the call of `sample` to the end of the stream, on this side."""
     resume_count: int
     """How often the stream was cut and went on."""
+    draw_count: int
+    """Samples that were drawn and looked at, where a filter kept some of them; else as many as came."""
+
+    @property
+    def rate(self) -> float:
+        """The share of the samples that a filter kept, from 0 to 1."""
+        return self.sample_count / self.draw_count
 
 
 @dataclass(frozen=True, eq=False)

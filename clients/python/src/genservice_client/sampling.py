@@ -7,6 +7,7 @@ from typing import Literal
 from genservice.v1 import generation_pb2, types_pb2
 from genservice_client.draw import Draw
 from genservice_client.endpoint import Priority
+from genservice_client.filtering import FilteredDraw, SampleFilter
 from genservice_client.names import resource_name
 from genservice_client.replicas import Replicas
 from genservice_client.retry import Deadline
@@ -36,6 +37,7 @@ def sample_stream(
     preview_steps: int,
     text_deltas: bool,
     conditions: Mapping[str, RowsLike] | None,
+    keep: SampleFilter | None,
     timeout_s: float | None,
     priority: Priority | None,
     options: Mapping[str, types_pb2.OptionValue],
@@ -48,7 +50,9 @@ def sample_stream(
     """
     if sample_count < 1:
         raise ValueError(f"sample_count is {sample_count}; it must be at least 1")
-    if first_index < 0 or first_index + sample_count > 2**63 - 1:
+    sample_filter = None if keep is None else keep.message(sample_count)
+    most_draws = sample_count if sample_filter is None else sample_filter.max_draws
+    if first_index < 0 or first_index + most_draws > 2**63 - 1:
         raise ValueError(f"first_index is {first_index}; the indexes must lie from 0 to 2^63 - 2")
     if not 0 <= chunk_rows < 2**31:
         raise ValueError(f"chunk_rows is {chunk_rows}; it must be from 0 to 2^31 - 1")
@@ -56,6 +60,8 @@ def sample_stream(
         raise ValueError(f"preview_steps is {preview_steps}; it must be from 0 to 2^31 - 1")
     if order not in _ORDERS:
         raise ValueError(f"order is {order!r}; it must be one of {', '.join(_ORDERS)}")
+    if keep is not None and (order != "index" or preview_steps or text_deltas):
+        raise ValueError("order, preview_steps and text_deltas cannot be had together with keep")
     # Drawn here rather than by the server: a stream that is cut before its header can then go on, too.
     seed = secrets.randbits(64) if seed is None else seed
     if not 0 <= seed < 2**64:
@@ -71,11 +77,12 @@ def sample_stream(
         preview_steps=preview_steps,
         text_deltas=text_deltas,
         output=None if output is None else _output(output),
+        filter=sample_filter,
     )
     endpoint = replicas.endpoint
-    draw = Draw(
-        request, Conditions(conditions or {}, sample_count), max_request_bytes=endpoint.limits.max_request_bytes
-    )
+    # Which samples pass is not known beforehand, so with a filter a condition has no row for each.
+    rows = Conditions(conditions or {}, sample_count if keep is None else 1)
+    draw = (Draw if keep is None else FilteredDraw)(request, rows, max_request_bytes=endpoint.limits.max_request_bytes)
     route = Route(replicas, Deadline(timeout_s, endpoint.clock), priority)
     return AsyncSampleStream(draw, replicas, route, seed=seed)
 

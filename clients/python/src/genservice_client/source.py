@@ -5,7 +5,7 @@ from typing import Protocol
 from genservice.v1 import generation_pb2
 from genservice_client.asked import Asked
 from genservice_client.draw import Draw
-from genservice_client.errors import CancelledError, GenserviceClientError, ProtocolError
+from genservice_client.errors import CancelledError, DrawsExhaustedError, GenserviceClientError, ProtocolError
 from genservice_client.glimpses import SampleEvent
 from genservice_client.route import Route
 from genservice_client.status import is_replicas_own, is_transient
@@ -46,7 +46,7 @@ class OneStream:
         self._route = route
         self._asked: Asked | None = None
         self._call: Call[generation_pb2.SampleResponse] | None = None
-        self._received_at_failure = 0
+        self._drawn_at_failure = 0
         self._cancelled = False
 
     async def next(self) -> SampleEvent | None:
@@ -75,6 +75,9 @@ class OneStream:
             if await self._receive_one():
                 return
             failure: GenserviceClientError = ProtocolError("the stream ended before all of its samples came")
+        except DrawsExhaustedError as error:
+            self._leave_call()
+            raise self._draw.exhausted() from error
         except GenserviceClientError as error:
             failure = error
         self._leave_call()
@@ -96,8 +99,8 @@ class OneStream:
         return response is not None
 
     async def _wait_after(self, failure: GenserviceClientError) -> None:
-        if self._draw.received_count > self._received_at_failure:
-            self._received_at_failure = self._draw.received_count
+        if self._draw.draw_count > self._drawn_at_failure:
+            self._drawn_at_failure = self._draw.draw_count
             self._route.progress()
         # The version was there when the draw began: where one replica does not have it, another one may.
         elsewhere = self._asked is not None and self._asked.pinned and is_replicas_own(failure)

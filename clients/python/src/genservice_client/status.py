@@ -35,6 +35,7 @@ ERROR_CLASSES: dict[grpc.StatusCode, type[errors.StatusError]] = {
 REASON_CLASSES: dict[str, type[errors.StatusError]] = {
     "CALLER_LIMIT": errors.CallerLimitError,
     "DEADLINE_TOO_SHORT": errors.DeadlineTooShortError,
+    "DRAWS_EXHAUSTED": errors.DrawsExhaustedError,
     "QUEUE_FULL": errors.QueueFullError,
 }
 """Causes that callers tell apart: each a subclass of the class of the code that it comes with."""

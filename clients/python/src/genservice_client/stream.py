@@ -6,10 +6,13 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
 from typing import Any, Self
 
+from genservice.v1 import models_pb2
 from genservice_client.draw import Draw
-from genservice_client.errors import CancelledError
+from genservice_client.errors import CancelledError, DrawsExhaustedError
 from genservice_client.extras import require
+from genservice_client.filtering import FilteredDraw
 from genservice_client.glimpses import SampleEvent
+from genservice_client.models import ModelInfo
 from genservice_client.parallel import ParallelStreams
 from genservice_client.replicas import Replicas
 from genservice_client.route import Route
@@ -101,6 +104,9 @@ class AsyncSampleStream:
                 chunks.append(chunk)
                 if bar is not None:
                     bar.update(len(chunk))
+        except DrawsExhaustedError as error:
+            error.samples = Samples.joined(chunks) if chunks else None
+            raise
         finally:
             self.cancel()
             if bar is not None:
@@ -146,7 +152,9 @@ class AsyncSampleStream:
         event = await source.next()
         if event is None:
             elapsed_s = self._clock.now() - self._started_at
-            self._summary = SampleSummary(self._draw.received_count, elapsed_s, source.resume_count)
+            self._summary = SampleSummary(
+                self._draw.received_count, elapsed_s, source.resume_count, self._draw.draw_count
+            )
         return event
 
     async def _open(self) -> Source:
@@ -159,6 +167,9 @@ class AsyncSampleStream:
         return self._source
 
     async def _begun(self) -> Source:
+        if isinstance(self._draw, FilteredDraw):
+            await self._pin_classifier(self._draw)
+            return OneStream(self._draw, self._route)
         replicas = await self._replicas.all()
         part_count = math.ceil(self._draw.sample_count / self._replicas.endpoint.limits.part_rows)
         if min(len(replicas), part_count) == 1:
@@ -170,6 +181,12 @@ class AsyncSampleStream:
         weakref.finalize(self, source.cancel).atexit = False
         source.begin(replicas[:part_count])
         return source
+
+    async def _pin_classifier(self, draw: FilteredDraw) -> None:
+        if "/versions/" not in draw.classifier:
+            request = models_pb2.GetModelRequest(name=draw.classifier)
+            response = await self._route.unary(lambda stubs: stubs.models.GetModel, request)
+            draw.pin_classifier(ModelInfo.from_message(response.model))
 
     def _check_not_cancelled(self) -> None:
         if self._cancelled:

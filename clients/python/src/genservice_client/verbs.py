@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import numpy.typing as npt
 
 from genservice.v1 import classification_pb2, generation_pb2
-from genservice_client.classification import Score, ScoreKind
-from genservice_client.classifying import Classifying, Options, rows_of
+from genservice_client.classifying import Options, rows_of
+from genservice_client.comparing import Comparing
 from genservice_client.endpoint import Priority
+from genservice_client.filtering import SampleFilter
+from genservice_client.labelling import Labelling
 from genservice_client.options import OptionLike, option_values
-from genservice_client.row_values import RowsLike, RowValues
+from genservice_client.row_values import RowsLike, RowValues, Together
 from genservice_client.sampling import Order, sample_stream
 from genservice_client.stream import AsyncSampleStream
 from genservice_client.tensors import Array, joined_rows
 
 
-class Verbs(Classifying):
-    """Samples, classifies, scores, embeds, encodes and decodes."""
+class Verbs(Labelling, Comparing):
+    """Samples, encodes, decodes, predicts, and does what its bases do."""
 
     def sample(
         self,
@@ -34,6 +35,7 @@ class Verbs(Classifying):
         preview_steps: int = 0,
         text_deltas: bool = False,
         conditions: Mapping[str, RowsLike] | None = None,
+        keep: SampleFilter | None = None,
         timeout_s: float | None = None,
         priority: Priority | None = None,
         options: Options = None,
@@ -52,49 +54,11 @@ class Verbs(Classifying):
             preview_steps=preview_steps,
             text_deltas=text_deltas,
             conditions=conditions,
+            keep=keep,
             timeout_s=timeout_s,
             priority=priority,
             options=option_values(options, more_options),
         )
-
-    async def score(
-        self,
-        model: str,
-        inputs: RowsLike,
-        *,
-        timeout_s: float | None = None,
-        priority: Priority | None = None,
-        options: Options = None,
-        **more_options: OptionLike,
-    ) -> Score:
-        """Gives log p(x), as `Client.score` does."""
-        rows, values, route = rows_of(inputs), option_values(options, more_options), self._route(timeout_s, priority)
-
-        def ask(name: str, part: RowValues) -> generation_pb2.ScoreRequest:
-            return generation_pb2.ScoreRequest(model=name, inputs=part.message(), options=values)
-
-        responses = await self._in_parts(lambda stubs: stubs.generation.Score, model, rows, ask, route)
-        log_prob = joined_rows([response.log_prob for response in responses], len(rows))
-        return Score(responses[0].model, log_prob, ScoreKind.from_message(responses[0].kind))
-
-    async def embed(
-        self,
-        model: str,
-        inputs: RowsLike,
-        *,
-        timeout_s: float | None = None,
-        priority: Priority | None = None,
-        options: Options = None,
-        **more_options: OptionLike,
-    ) -> npt.NDArray[np.float32]:
-        """Embeds inputs, as `Client.embed` does."""
-        rows, values, route = rows_of(inputs), option_values(options, more_options), self._route(timeout_s, priority)
-
-        def ask(name: str, part: RowValues) -> classification_pb2.EmbedRequest:
-            return classification_pb2.EmbedRequest(model=name, inputs=part.message(), options=values)
-
-        responses = await self._in_parts(lambda stubs: stubs.classification.Embed, model, rows, ask, route)
-        return joined_rows([response.embeddings for response in responses], len(rows))
 
     async def encode(
         self,
@@ -135,3 +99,42 @@ class Verbs(Classifying):
             lambda stubs: stubs.generation.Decode, model, rows, ask, self._route(timeout_s, priority)
         )
         return joined_rows([response.samples for response in responses], len(rows))
+
+    async def predict(
+        self,
+        model: str,
+        inputs: Mapping[str, npt.ArrayLike],
+        *,
+        signature: str = "",
+        timeout_s: float | None = None,
+        priority: Priority | None = None,
+        options: Options = None,
+        **more_options: OptionLike,
+    ) -> dict[str, Array]:
+        """Calls a signature, as `Client.predict` does."""
+        names, together = tuple(inputs), _together(inputs)
+        values, route = option_values(options, more_options), self._route(timeout_s, priority)
+
+        def ask(name: str, part: tuple[RowValues, ...]) -> classification_pb2.PredictRequest:
+            tensors = {key: rows.tensor() for key, rows in zip(names, part, strict=True)}
+            return classification_pb2.PredictRequest(model=name, signature=signature, inputs=tensors, options=values)
+
+        responses = await self._in_parts(lambda stubs: stubs.classification.Predict, model, together, ask, route)
+        return {
+            key: joined_rows([response.outputs[key] for response in responses], len(together))
+            for key in sorted(responses[0].outputs)
+        }
+
+
+def _together(inputs: Mapping[str, npt.ArrayLike]) -> Together:
+    """Takes the inputs of a signature."""
+    rows = {name: RowValues.of(values, f"inputs[{name!r}]") for name, values in inputs.items()}
+    if not rows:
+        raise ValueError("inputs is empty; give an array for each input of the signature")
+    for name, values in rows.items():
+        if not values.is_numbers:
+            raise TypeError(f"inputs[{name!r}] has no numbers; a signature takes arrays")
+    counts = {name: len(values) for name, values in rows.items()}
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"the inputs differ in their rows: {counts}")
+    return Together(tuple(rows.values()))
