@@ -13,7 +13,7 @@ help:
 $(VENV)/.installed: constraints.txt $(wildcard pyproject.toml clients/python/pyproject.toml plugins/*/pyproject.toml)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --editable . --editable clients/python
-	$(PIP) --editable .[cpu,server,testing,dev] $(patsubst %,--editable %,$(wildcard plugins/*))
+	$(PIP) --editable .[cpu,server,testing,training,dev] $(patsubst %,--editable %,$(wildcard plugins/*))
 	touch $@
 
 setup: $(VENV)/.installed ## make the virtual environment
