@@ -91,7 +91,7 @@ class TensorSpec:
             # Unlike min and max, these see the other elements where there is NaN and it is not refused.
             low, high = np.fmin.reduce(rows, axis=None), np.fmax.reduce(rows, axis=None)
             if low < self.minimum or high > self.maximum:
+                given = f"{low:g} to {high:g}" if low < high else f"{low:g}"
                 raise OutOfRange(
-                    f"`{field}` takes values from {self.minimum:g} to {self.maximum:g}, and got {low:g} to {high:g}.",
-                    field=field,
+                    f"`{field}` takes values from {self.minimum:g} to {self.maximum:g}, and got {given}.", field=field
                 )

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-from numpy.typing import NDArray
-
 from genservice.errors import DataError
 from genservice.model.fit import DataSet
 from genservice.training.fetching import Fetcher, fetch
-from genservice.training.idx import read_idx, write_idx
+from genservice.training.idx import read_pictures, write_idx
+from genservice.training.keras_datasets import download
 
 NAME = "fashion-mnist"
 LABELS = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
@@ -56,18 +54,12 @@ def fetch_by_apt(folder: Path) -> None:
 
 
 def fetch_by_keras(folder: Path) -> None:
-    """Downloads with `keras.datasets`, into Keras's own cache too.
+    """Downloads with `keras.datasets`.
 
     Raises:
         DataError: Keras is not installed, or there is no way to the internet.
     """
-    try:
-        import keras
-
-        parts = keras.datasets.fashion_mnist.load_data()
-    except Exception as failure:  # Keras raises a bare Exception where a download fails.
-        raise DataError(f"keras.datasets: {failure}") from failure
-    for part, (images, labels) in zip(PARTS, parts, strict=True):
+    for part, (images, labels) in zip(PARTS, download("fashion_mnist"), strict=True):
         write_idx(folder / images_file(part), images)
         write_idx(folder / labels_file(part), labels)
 
@@ -109,7 +101,9 @@ def read(folder: Path) -> DataSet:
     Raises:
         DataError: One is missing or damaged, or two do not fit together.
     """
-    (train_inputs, train_labels), (test_inputs, test_labels) = (_read_part(folder, part) for part in PARTS)
+    (train_inputs, train_labels), (test_inputs, test_labels) = (
+        read_pictures(folder / images_file(part), folder / labels_file(part), len(LABELS)) for part in PARTS
+    )
     return DataSet(
         name=NAME,
         train_inputs=train_inputs,
@@ -124,15 +118,3 @@ def read(folder: Path) -> DataSet:
 
 def _complete(folder: Path) -> bool:
     return all((folder / name).is_file() for name in FILES)
-
-
-def _read_part(folder: Path, part: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    images = read_idx(folder / images_file(part), 3)
-    labels = read_idx(folder / labels_file(part), 1).astype(np.int64)
-    if images.shape[1:] != (28, 28):
-        raise DataError(f"{folder / images_file(part)} has pictures of {images.shape[1:]}, not of 28 by 28.")
-    if len(images) != len(labels) or not len(images):
-        raise DataError(f"{folder / labels_file(part)} has {len(labels)} labels for {len(images)} pictures.")
-    if labels.max() >= len(LABELS):
-        raise DataError(f"{folder / labels_file(part)} has the label {labels.max()}; they go up to {len(LABELS) - 1}.")
-    return images[..., None].astype(np.float32) / np.float32(127.5) - 1, labels

@@ -1,4 +1,4 @@
-"""The families `cnn` and `logistic-regression`: p(label | image)."""
+"""The families `cnn` and `mlp`: neural networks for p(label | image)."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from genservice import Classifier, Embedder, FitRun, TensorSpec, load_weights, save_weights
+from genservice.errors import DataError
 
 WEIGHTS = "weights.safetensors"
 
+_POOLINGS = 2
+_IMAGE_DIMENSIONS = 3
 
-class ImageClassifier(Classifier):
+
+class ImageNetwork(Classifier, Embedder):
     """What the families share: images in, a Keras network with its weights in one file.
 
     Args:
-        config: `labels`, names of the classes, and `image_shape`, height, width and channels.
+        config: `labels`, names of the classes; `image_shape`, height, width and channels; and what `_build` reads.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -28,66 +32,88 @@ class ImageClassifier(Classifier):
         load_weights(self._network, directory / WEIGHTS)
 
     @abstractmethod
-    def _build(self) -> Any:
-        """Makes the `keras.Model`, without weights."""
-
-    @staticmethod
-    def _publish(network: Any, run: FitRun) -> Mapping[str, Any]:
-        save_weights(network, run.directory / WEIGHTS)
-        return {"labels": list(run.data.labels), "image_shape": list(run.data.train_inputs.shape[1:])}
-
-
-class ConvolutionalNetwork(ImageClassifier, Embedder):
-    """A small residual network (He et al. 2016, arXiv:1512.03385); embeds as its penultimate features."""
-
-    family = "cnn"
+    def _build(self, dtype: str = "float32") -> Any:
+        """Makes the `keras.Model` of the config, without weights, in a dtype policy of Keras."""
 
     def logits(self, inputs: Any, options: Any) -> Any:
         """Logits, float32 `[batch, labels]`."""
         return self._network(inputs, training=False)[0]
 
     def embed(self, inputs: Any, options: Any) -> Any:
-        """Penultimate features, 0 or greater, float32 `[batch, 128]`."""
+        """The features that the logits are an affine map of, 0 or greater, float32 `[batch, dimensions]`."""
         return self._network(inputs, training=False)[1]
 
     @classmethod
-    def fit(cls, run: FitRun) -> Mapping[str, Any]:
-        """Trains the network; the settings are the fields of `CnnRecipe`."""
-        from genservice_classifiers.training import CnnRecipe, train_cnn
+    def _train(cls, run: FitRun, recipe: Any, **architecture: Any) -> Mapping[str, Any]:
+        """Trains a network and writes its weights.
 
-        recipe = run.recipe(CnnRecipe)
+        Args:
+            run: The training.
+            recipe: A `Recipe`.
+            architecture: What `_build` reads.
+
+        Returns:
+            The version's config.
+
+        Raises:
+            DataError: The data is no images with labels.
+        """
+        from genservice_classifiers.training import train
+
         data = run.data
-        network = train_cnn(data.train_inputs, data.train_labels, seed=run.seed, recipe=recipe, progress=run.progress)
-        return cls._publish(network, run)
+        if data.train_inputs.ndim != _IMAGE_DIMENSIONS + 1 or len(data.train_labels) != len(data.train_inputs):
+            raise DataError(f"{data.name} has no images with a label each, which the family {cls.family!r} trains on.")
+        config = {"labels": list(data.labels), "image_shape": list(data.train_inputs.shape[1:]), **architecture}
+        network = train(cls(config)._build, run, recipe)
+        save_weights(network, run.directory / WEIGHTS)
+        return config
 
-    def _build(self) -> Any:
-        from genservice_classifiers.networks import build_cnn
 
-        return build_cnn(self.event.shape, len(self.labels))
+class ConvolutionalNetwork(ImageNetwork):
+    """A small residual network (He et al. 2016, arXiv:1512.03385); embeds as its penultimate features.
 
+    Args:
+        config: `width` and `depth` of `build_cnn` as well; 32 and 1 where they are not given.
+    """
 
-class LogisticRegression(ImageClassifier):
-    """Multinomial logistic regression on the pixels (Bishop 2006, section 4.3.4)."""
-
-    family = "logistic-regression"
-
-    def logits(self, inputs: Any, options: Any) -> Any:
-        """Logits, float32 `[batch, labels]`."""
-        return self._network(inputs, training=False)
+    family = "cnn"
 
     @classmethod
     def fit(cls, run: FitRun) -> Mapping[str, Any]:
-        """Trains the regression; the settings are the fields of `LogisticRecipe`."""
-        from genservice_classifiers.training import LogisticRecipe, train_logistic_regression
+        """Trains the network; the settings are the fields of `Recipe`."""
+        from genservice_classifiers.training import Recipe
 
-        recipe = run.recipe(LogisticRecipe)
-        data = run.data
-        network = train_logistic_regression(
-            data.train_inputs, data.train_labels, seed=run.seed, recipe=recipe, progress=run.progress
-        )
-        return cls._publish(network, run)
+        recipe = run.recipe(Recipe)
+        if min(run.data.train_inputs.shape[1:3], default=0) < 2**_POOLINGS:
+            raise DataError(f"{run.data.name} has no images of {2**_POOLINGS} pixels or more a side.")
+        return cls._train(run, recipe, width=recipe.width, depth=recipe.depth)
 
-    def _build(self) -> Any:
-        from genservice_classifiers.networks import build_logistic_regression
+    def _build(self, dtype: str = "float32") -> Any:
+        from genservice_classifiers.networks import build_cnn
 
-        return build_logistic_regression(self.event.shape, len(self.labels))
+        width, depth = self.config.get("width", 32), self.config.get("depth", 1)
+        return build_cnn(self.event.shape, len(self.labels), width=width, depth=depth, dtype=dtype)
+
+
+class MultilayerPerceptron(ImageNetwork):
+    """A multilayer perceptron (Bishop 2006, section 5.1); embeds as its last hidden layer.
+
+    Args:
+        config: `width`, `depth` and `dropout` of `build_mlp` as well.
+    """
+
+    family = "mlp"
+
+    @classmethod
+    def fit(cls, run: FitRun) -> Mapping[str, Any]:
+        """Trains the network; the settings are the fields of `MlpRecipe`."""
+        from genservice_classifiers.training import MlpRecipe
+
+        recipe = run.recipe(MlpRecipe)
+        return cls._train(run, recipe, width=recipe.width, depth=recipe.depth, dropout=recipe.dropout)
+
+    def _build(self, dtype: str = "float32") -> Any:
+        from genservice_classifiers.networks import build_mlp
+
+        config = {name: self.config[name] for name in ("width", "depth", "dropout")}
+        return build_mlp(self.event.shape, len(self.labels), **config, dtype=dtype)

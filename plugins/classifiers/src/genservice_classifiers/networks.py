@@ -1,72 +1,106 @@
-"""Classifiers of small grey images: a residual convolutional network and multinomial logistic regression.
+"""Networks that classify images: a residual convolutional network and a multilayer perceptron.
 
-Both map images to logits. The softmax is left to the caller, who needs the logits for losses and guidance.
+Both map images to logits and to the features that the logits are an affine map of. The softmax is left to the caller,
+who needs the logits for losses and guidance.
 """
 
 import keras
 from keras import layers
 
-EMBEDDING_DIM = 128
-
 
 def build_cnn(
-    image_shape: tuple[int, int, int] = (28, 28, 1), num_classes: int = 10, name: str = "fashion_cnn"
+    image_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    width: int = 32,
+    depth: int = 1,
+    dtype: str = "float32",
 ) -> keras.Model:
     """Builds a small residual network (He et al. 2016, arXiv:1512.03385, fig. 2) with batch normalisation.
 
     Args:
-        image_shape: Height, width and channels of the images.
+        image_shape: Height, width and channels of the images; 4 pixels or more a side.
         num_classes: Number of labels.
-        name: Name of the model.
+        width: Filters at the images' own resolution; 3/2, 3 and 4 times as many follow.
+        depth: Residual blocks at each of the two lower resolutions.
+        dtype: Keras's dtype policy of the layers.
 
     Returns:
-        A model from images, float32 `[batch, *image_shape]` in [-1, 1], to a pair: logits, float32
-        `[batch, num_classes]`, and the embedding (the penultimate features after their ReLU, so >= 0), float32
-        `[batch, EMBEDDING_DIM]`. The logits are an affine map of the embedding.
+        A model from images, float32 `[batch, *image_shape]` in [-1, 1], to a pair: logits, `[batch, num_classes]`, and
+        the embedding (the penultimate features after their ReLU, so >= 0), `[batch, 4 * width]`, both in the dtype
+        that the policy computes in.
     """
     images = keras.Input(image_shape, name="images")
-    hidden = _convolution(images, 32, "stem")
-    hidden = layers.MaxPooling2D(name="pool14")(hidden)
-    hidden = _residual_block(hidden, 48, "block14")
-    hidden = layers.MaxPooling2D(name="pool7")(hidden)
-    hidden = _residual_block(hidden, 96, "block7")
-    hidden = _convolution(hidden, EMBEDDING_DIM, "head")
-    embedding = layers.GlobalAveragePooling2D(name="embedding")(hidden)
+    hidden = _convolution(images, width, "stem", dtype)
+    # The numbers in the names are the sides of the features of a 28x28 image; weights files name layers by them.
+    for resolution, filters in (("14", width * 3 // 2), ("7", width * 3)):
+        hidden = layers.MaxPooling2D(dtype=dtype, name=f"pool{resolution}")(hidden)
+        hidden = _residual_block(hidden, filters, f"block{resolution}", dtype, project=True)
+        for place in range(2, depth + 1):
+            hidden = _residual_block(hidden, filters, f"block{resolution}_{place}", dtype, project=False)
+    hidden = _convolution(hidden, width * 4, "head", dtype)
+    embedding = layers.GlobalAveragePooling2D(dtype=dtype, name="embedding")(hidden)
     # Dropout only in training; the logits head would otherwise latch on to a few features.
-    logits = layers.Dense(num_classes, name="logits")(layers.Dropout(0.2, name="dropout")(embedding))
-    return keras.Model(images, (logits, embedding), name=name)
+    kept = layers.Dropout(0.2, dtype=dtype, name="dropout")(embedding)
+    logits = layers.Dense(num_classes, dtype=dtype, name="logits")(kept)
+    return keras.Model(images, (logits, embedding), name="cnn")
 
 
-def build_logistic_regression(
-    image_shape: tuple[int, int, int] = (28, 28, 1), num_classes: int = 10, name: str = "fashion_logistic"
+def build_mlp(
+    image_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    width: int = 256,
+    depth: int = 2,
+    dropout: float = 0.2,
+    dtype: str = "float32",
 ) -> keras.Model:
-    """Builds multinomial logistic regression on the pixels (Bishop 2006, section 4.3.4).
+    """Builds a multilayer perceptron (Bishop 2006, section 5.1) with batch normalisation and dropout.
 
     Args:
         image_shape: Height, width and channels of the images.
         num_classes: Number of labels.
-        name: Name of the model.
+        width: Units of each hidden layer.
+        depth: Hidden layers.
+        dropout: Part of the hidden units that is dropped in training (Srivastava et al. 2014).
+        dtype: Keras's dtype policy of the layers.
 
     Returns:
-        A model from images, float32 `[batch, *image_shape]` in [-1, 1], to logits, float32 `[batch, num_classes]`.
+        As `build_cnn`; the embedding is the last hidden layer after its ReLU, `[batch, width]`.
     """
     images = keras.Input(image_shape, name="images")
-    logits = layers.Dense(num_classes, kernel_initializer="zeros", name="logits")(layers.Flatten(name="pixels")(images))
-    return keras.Model(images, logits, name=name)
+    kept = layers.Flatten(dtype=dtype, name="pixels")(images)
+    for place in range(1, depth + 1):
+        hidden = layers.Dense(width, use_bias=False, dtype=dtype, name=f"hidden{place}")(kept)
+        hidden = layers.BatchNormalization(momentum=0.9, dtype=dtype, name=f"hidden{place}_norm")(hidden)
+        hidden = layers.Activation("relu", dtype=dtype, name=f"hidden{place}_relu")(hidden)
+        kept = layers.Dropout(dropout, dtype=dtype, name=f"dropout{place}")(hidden)
+    logits = layers.Dense(num_classes, dtype=dtype, name="logits")(kept)
+    return keras.Model(images, (logits, hidden), name="mlp")
 
 
 def _convolution(
-    hidden: keras.KerasTensor, filters: int, name: str, activation: str | None = "relu"
+    hidden: keras.KerasTensor, filters: int, name: str, dtype: str, activation: str | None = "relu"
 ) -> keras.KerasTensor:
     """Applies a 3x3 convolution, batch normalisation and an activation (He et al. 2016, section 3.4)."""
-    hidden = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_conv")(hidden)
-    hidden = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(hidden)
-    return hidden if activation is None else layers.Activation(activation, name=f"{name}_{activation}")(hidden)
+    hidden = layers.Conv2D(filters, 3, padding="same", use_bias=False, dtype=dtype, name=f"{name}_conv")(hidden)
+    hidden = layers.BatchNormalization(momentum=0.9, dtype=dtype, name=f"{name}_norm")(hidden)
+    if activation is None:
+        return hidden
+    return layers.Activation(activation, dtype=dtype, name=f"{name}_{activation}")(hidden)
 
 
-def _residual_block(hidden: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
-    """Applies y = ReLU(F(x, W) + W_s x) (He et al. 2016, eq. 2) with two 3x3 convolutions as F."""
-    shortcut = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_shortcut")(hidden)
-    residual = _convolution(hidden, filters, f"{name}_first")
-    residual = _convolution(residual, filters, f"{name}_second", activation=None)
-    return layers.Activation("relu", name=f"{name}_relu")(layers.Add(name=f"{name}_add")([shortcut, residual]))
+def _residual_block(
+    hidden: keras.KerasTensor, filters: int, name: str, dtype: str, *, project: bool
+) -> keras.KerasTensor:
+    """Applies y = ReLU(F(x, W) + W_s x) (He et al. 2016, eq. 2) with two 3x3 convolutions as F.
+
+    Without `project`, W_s is the identity (eq. 1).
+    """
+    shortcut = hidden
+    if project:
+        shortcut = layers.Conv2D(filters, 1, use_bias=False, dtype=dtype, name=f"{name}_shortcut")(hidden)
+    residual = _convolution(hidden, filters, f"{name}_first", dtype)
+    residual = _convolution(residual, filters, f"{name}_second", dtype, activation=None)
+    total = layers.Add(dtype=dtype, name=f"{name}_add")([shortcut, residual])
+    return layers.Activation("relu", dtype=dtype, name=f"{name}_relu")(total)

@@ -1,31 +1,47 @@
-"""Fit loops of the classifiers. Pure Keras: they run on any Keras backend."""
+"""The fit loop of the networks, on TensorFlow.
+
+All randomness follows from the seed and the step, so a training that is cut off and goes on from its checkpoint sees
+the same batches and the same dropout.
+"""
 
 import dataclasses
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from genservice_classifiers.networks import build_cnn, build_logistic_regression
+from genservice import FitRun
+from genservice.errors import SettingsError
+from genservice_classifiers.augmentation import AugmentedBatches
 
-Progress = Callable[[int, int, dict[str, float]], None]
-"""Called as `progress(step, total_steps, metrics)`; an exception it raises ends the training."""
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+_TOLD_STEPS = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class CnnRecipe:
-    """Hyperparameters of `train_cnn`.
+class Recipe:
+    """Hyperparameters of `train`; the defaults suit the convolutional network.
 
     Attributes:
         epochs: Passes over the images.
         batch_size: Images a step.
-        peak_learning_rate: Learning rate after the warm-up, from where it falls along a half cosine to zero.
+        peak_learning_rate: AdamW's learning rate after the warm-up, from where it falls along a half cosine to zero.
         warmup_fraction: Part of all steps in which the learning rate rises linearly.
         weight_decay: Decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101).
         label_smoothing: Probability mass spread evenly over all labels in the targets.
         max_shift: Largest random translation in pixels, each axis.
-        mirror: Whether to mirror images at random; clothes seen in a mirror keep their label.
+        mirror: Whether to mirror images at random; clothes and animals seen in a mirror keep their label, digits do
+            not.
+        width: See `build_cnn` and `build_mlp`.
+        depth: See `build_cnn` and `build_mlp`.
+        precision: Keras's dtype policy in training, `float32` or `mixed_bfloat16`, which is faster where the processor
+            has instructions for it. The weights are float32 all the same.
+        checkpoint_seconds: Time between checkpoints.
     """
 
     epochs: int = 12
@@ -36,186 +52,161 @@ class CnnRecipe:
     label_smoothing: float = 0.05
     max_shift: int = 2
     mirror: bool = True
+    width: int = 32
+    depth: int = 1
+    precision: str = "float32"
+    checkpoint_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Checks the ranges.
+
+        Raises:
+            SettingsError: A setting lies outside its range.
+        """
+        for name in ("epochs", "batch_size", "width", "depth"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is 1 or greater; got {getattr(self, name)}.")
+        for name in ("warmup_fraction", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingsError(f"{name} is a part, from 0 to below 1; got {getattr(self, name):g}.")
+        if self.max_shift < 0:
+            raise SettingsError(f"max_shift is 0 or greater; got {self.max_shift}.")
+        if self.precision not in PRECISIONS:
+            raise SettingsError(f"precision is {' or '.join(PRECISIONS)}; got {self.precision!r}.")
 
 
 @dataclasses.dataclass(frozen=True)
-class LogisticRecipe:
-    """Hyperparameters of `train_logistic_regression`.
+class MlpRecipe(Recipe):
+    """Hyperparameters of the multilayer perceptron; its defaults suit digits.
 
     Attributes:
-        epochs: Passes over the images.
-        batch_size: Images a step.
-        peak_learning_rate: Initial learning rate, which falls along a half cosine to zero.
-        weight_decay: Decoupled weight decay.
+        dropout: See `build_mlp`.
     """
 
-    epochs: int = 15
-    batch_size: int = 256
-    peak_learning_rate: float = 1e-3
-    weight_decay: float = 1e-3
+    epochs: int = 40
+    peak_learning_rate: float = 3e-3
+    label_smoothing: float = 0.0
+    mirror: bool = False
+    width: int = 256
+    depth: int = 2
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Checks the ranges.
+
+        Raises:
+            SettingsError: A setting lies outside its range.
+        """
+        super().__post_init__()
+        if not 0 <= self.dropout < 1:
+            raise SettingsError(f"dropout is a part, from 0 to below 1; got {self.dropout:g}.")
 
 
-def train_cnn(
-    images: np.ndarray,
-    labels: np.ndarray,
-    *,
-    seed: int,
-    recipe: CnnRecipe = CnnRecipe(),
-    progress: Progress | None = None,
-) -> keras.Model:
-    """Trains the convolutional classifier with AdamW, a warm-up with cosine decay, and light augmentation.
+Build = Callable[[str], keras.Model]
+"""Builds a network in a dtype policy; see `build_cnn` for what it gives."""
+
+
+def train(build: Build, run: FitRun, recipe: Recipe) -> keras.Model:
+    """Trains a network; goes on from the checkpoint of a training that was cut off.
 
     Args:
-        images: Float32 `[count, height, width, channels]` in [-1, 1].
-        labels: Integers `[count]`, all of 0 .. num_classes - 1 present.
-        seed: Seeds initial weights, order, augmentation and dropout.
+        build: Builds the network.
+        run: What to train on, the seed, where checkpoints are kept, and whom to tell the running loss and accuracy.
         recipe: The hyperparameters.
-        progress: Told the step, the number of steps and the running `loss` and `accuracy` a few times a second at most.
 
     Returns:
-        The trained model of `build_cnn`.
+        The trained network, in float32.
     """
-    keras.utils.set_random_seed(seed)
-    num_classes = int(labels.max()) + 1
-    model = build_cnn(images.shape[1:], num_classes)
-    batches = AugmentedBatches(
-        images, labels, recipe.batch_size, seed=seed, max_shift=recipe.max_shift, mirror=recipe.mirror
-    )
-    steps = recipe.epochs * len(batches)
-    warmup_steps = int(recipe.warmup_fraction * steps)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        recipe.peak_learning_rate / 20,
-        steps - warmup_steps,
-        warmup_target=recipe.peak_learning_rate,
-        warmup_steps=warmup_steps,
-    )
-    logits_model = keras.Model(model.inputs, model.outputs[0])
-    _fit(logits_model, batches, schedule, recipe.weight_decay, recipe.label_smoothing, recipe.epochs, progress)
-    return model
+    trainer = Trainer(build, run, recipe)
+    checkpoint = run.checkpoints / "checkpoint.npz"
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+    saved_at = time.monotonic()
+    while trainer.step < trainer.steps:
+        figures = trainer.train_step()
+        last = trainer.step == trainer.steps
+        if trainer.step % _TOLD_STEPS == 0 or last:
+            run.progress(trainer.step, trainer.steps, {name: float(figure) for name, figure in figures.items()})
+        if time.monotonic() - saved_at > recipe.checkpoint_seconds and not last:
+            trainer.save(checkpoint)
+            saved_at = time.monotonic()
+    network = build("float32")
+    network.set_weights(trainer.network.get_weights())
+    return network
 
 
-def train_logistic_regression(
-    images: np.ndarray,
-    labels: np.ndarray,
-    *,
-    seed: int,
-    recipe: LogisticRecipe = LogisticRecipe(),
-    progress: Progress | None = None,
-) -> keras.Model:
-    """Trains multinomial logistic regression by minimising the cross-entropy with AdamW.
-
-    Args:
-        images: Float32 `[count, height, width, channels]` in [-1, 1].
-        labels: Integers `[count]`, all of 0 .. num_classes - 1 present.
-        seed: Seeds the order of the images.
-        recipe: The hyperparameters.
-        progress: Told the step, the number of steps and the running `loss` and `accuracy` a few times a second at most.
-
-    Returns:
-        The trained model of `build_logistic_regression`.
-    """
-    keras.utils.set_random_seed(seed)
-    model = build_logistic_regression(images.shape[1:], int(labels.max()) + 1)
-    batches = AugmentedBatches(images, labels, recipe.batch_size, seed=seed, max_shift=0, mirror=False)
-    schedule = keras.optimizers.schedules.CosineDecay(recipe.peak_learning_rate, recipe.epochs * len(batches))
-    _fit(model, batches, schedule, recipe.weight_decay, 0.0, recipe.epochs, progress)
-    return model
-
-
-class AugmentedBatches(keras.utils.PyDataset):
-    """Shuffled batches of randomly translated and mirrored images.
-
-    Batch `index` of an epoch depends on the seed, the epoch and the index alone.
+class Trainer:
+    """A network, its optimiser and one step of training.
 
     Attributes:
-        images: Float32 `[count, height, width, channels]` in [-1, 1].
-        labels: Integers `[count]`.
+        step: Number of steps done.
+        steps: Number of steps in all.
+        network: The network being trained.
     """
 
-    def __init__(
-        self, images: np.ndarray, labels: np.ndarray, batch_size: int, *, seed: int, max_shift: int, mirror: bool
-    ) -> None:
-        """Keeps the arrays; see `AugmentedBatches` and `CnnRecipe` for the arguments."""
-        super().__init__()
-        self.images = images
-        self.labels = labels
-        self._batch_size = batch_size
-        self._seed = seed
-        self._max_shift = max_shift
-        self._mirror = mirror
-        self._epoch = 0
-        self._order = np.random.default_rng((seed, 0)).permutation(len(images))
+    def __init__(self, build: Build, run: FitRun, recipe: Recipe) -> None:
+        """Builds everything untrained; see `train` for the arguments."""
+        keras.utils.set_random_seed(run.seed)
+        self.network = build(recipe.precision)
+        self._label_smoothing = recipe.label_smoothing
+        self._batches = AugmentedBatches(
+            run.data.train_inputs,
+            run.data.train_labels,
+            recipe.batch_size,
+            seed=run.seed,
+            max_shift=recipe.max_shift,
+            mirror=recipe.mirror,
+        )
+        self.step, self.steps = 0, recipe.epochs * self._batches.in_epoch
+        warmup_steps = int(recipe.warmup_fraction * self.steps)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            recipe.peak_learning_rate / 20,
+            self.steps - warmup_steps,
+            warmup_target=recipe.peak_learning_rate,
+            warmup_steps=warmup_steps,
+        )
+        self._optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
+        self._optimizer.build(self.network.trainable_variables)
+        self._update = tf.function(self._update_network, autograph=False)
 
-    def __len__(self) -> int:
-        """Returns the number of batches an epoch; the last may be smaller."""
-        return -(-len(self.images) // self._batch_size)
+    def train_step(self) -> Mapping[str, tf.Tensor]:
+        """Updates the network once.
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the images and labels of one batch."""
-        rng = np.random.default_rng((self._seed, self._epoch, index + 1))
-        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        return augment(self.images[chosen], rng, max_shift=self._max_shift, mirror=self._mirror), self.labels[chosen]
+        Returns:
+            `loss`, the cross-entropy in nats, and `accuracy` of this step's images, float32 scalars.
+        """
+        images, labels = self._batches.batch(self.step)
+        loss, accuracy = self._update(tf.constant(images), tf.constant(labels))
+        self.step += 1
+        return {"loss": loss, "accuracy": accuracy}
 
-    def on_epoch_end(self) -> None:
-        """Draws the next epoch's order."""
-        self._epoch += 1
-        self._order = np.random.default_rng((self._seed, self._epoch)).permutation(len(self.images))
+    def _update_network(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Takes one step of AdamW on the cross-entropy with smoothed targets (Szegedy et al. 2016, section 7)."""
+        with tf.GradientTape() as tape:
+            logits = tf.cast(self.network(images, training=True)[0], tf.float32)
+            targets = tf.one_hot(labels, logits.shape[-1])
+            smooth = (1 - self._label_smoothing) * targets + self._label_smoothing / logits.shape[-1]
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(smooth, logits))
+        variables = self.network.trainable_variables
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        self._optimizer.apply(gradients, variables)
+        return loss, tf.reduce_mean(tf.cast(tf.argmax(logits, axis=-1) == labels, tf.float32))
 
+    def save(self, path: Path) -> None:
+        """Writes the whole state to an npz file, whole or not at all."""
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez(file, step=self.step, **{key: value.numpy() for key, value in self._state().items()})
+        partial.replace(path)
 
-def augment(images: np.ndarray, rng: np.random.Generator, *, max_shift: int, mirror: bool) -> np.ndarray:
-    """Translates each image by its own whole number of pixels and mirrors half of them.
+    def load(self, path: Path) -> None:
+        """Restores a state written by `save` for the same recipe."""
+        with np.load(path) as arrays:
+            self.step = int(arrays["step"])
+            for key, variable in self._state().items():
+                variable.assign(arrays[key])
 
-    Args:
-        images: Float32 `[batch, height, width, channels]` in [-1, 1]; -1, the background, fills what is shifted in.
-        rng: Source of randomness.
-        max_shift: Largest translation in pixels, each axis.
-        mirror: Whether to mirror left to right with probability 1/2.
-
-    Returns:
-        A new array like `images`.
-    """
-    batch, height, width, _ = images.shape
-    border = (max_shift, max_shift)
-    padded = np.pad(images, ((0, 0), border, border, (0, 0)), constant_values=-1.0)
-    top, left = rng.integers(0, 2 * max_shift + 1, size=(2, batch, 1))
-    rows, columns = top + np.arange(height), left + np.arange(width)
-    if mirror:
-        columns = np.where(rng.random((batch, 1)) < 0.5, columns[:, ::-1], columns)
-    return padded[np.arange(batch)[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-
-class _ReportProgress(keras.callbacks.Callback):
-    """Passes Keras's batch events on to a `Progress` function, every tenth step and at the end."""
-
-    def __init__(self, progress: Progress, total_steps: int) -> None:
-        super().__init__()
-        self._progress = progress
-        self._total_steps = total_steps
-        self._step = 0
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._step += 1
-        if self._step % 10 == 0 or self._step == self._total_steps:
-            self._progress(self._step, self._total_steps, {key: float(value) for key, value in (logs or {}).items()})
-
-
-def _fit(
-    model: keras.Model,
-    batches: AugmentedBatches,
-    schedule: keras.optimizers.schedules.LearningRateSchedule,
-    weight_decay: float,
-    label_smoothing: float,
-    epochs: int,
-    progress: Progress | None,
-) -> None:
-    """Minimises the cross-entropy of `model`'s logits in place."""
-    num_classes = model.outputs[0].shape[-1]
-    targets = np.eye(num_classes, dtype="float32")[batches.labels]
-    batches.labels = targets
-    model.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-    )
-    callbacks = [] if progress is None else [_ReportProgress(progress, epochs * len(batches))]
-    model.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
+    def _state(self) -> dict[str, Any]:
+        """Every variable that training changes, dropout's counters among them, by owner and position."""
+        owners = {"network": self.network.variables, "optimizer": self._optimizer.variables}
+        return {f"{owner}/{index}": value for owner, values in owners.items() for index, value in enumerate(values)}

@@ -1,0 +1,1 @@
+"""What models are measured by, as the papers define it. NumPy alone."""
