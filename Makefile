@@ -25,7 +25,7 @@ serve: setup ## serve the models that ship with the plugins
 	$(BIN)/genservice serve
 
 test: setup ## run the tests, without the slow ones
-	$(BIN)/pytest -m "not slow and not gpu"
+	$(BIN)/pytest -m "not slow and not gpu and not deploy"
 
 test-all: setup ## run all tests
 	$(BIN)/pytest

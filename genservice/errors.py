@@ -3,6 +3,7 @@
     GenserviceError
     ├── InvalidRequest            a field of the request is wrong
     │   └── OutOfRange            the field's value lies outside its range or limit
+    ├── DrawsExhausted            as many samples as a filter may look at were drawn, and too few passed
     ├── NotFound                  no such model, version or label
     ├── VerbNotSupported          the model has no such verb
     ├── ModelNotReady             the version is known and not served now
@@ -128,7 +129,7 @@ class QueueTimeout(GenserviceError):
 
 
 class ServerDraining(GenserviceError):
-    """The server is shutting down and takes nothing new."""
+    """The server is shutting down and takes nothing new; of a draw that it ended, `next_index` is not drawn yet."""
 
     reason = "SERVER_DRAINING"
 

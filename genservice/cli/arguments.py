@@ -65,5 +65,12 @@ class Bound(click.ParamType[tuple[str, float]]):
             self.fail(f"{value!r} is not of the form name=number.", param, ctx)
 
 
+resize_option = click.option("--resize", is_flag=True, help="Scale pictures to the model's size.")
+invert_option = click.option(
+    "--invert", is_flag=True, help="Make light dark, for models that know light things on a dark ground."
+)
+model_options = click.option("-o", "--option", "options", type=Assignment(), multiple=True, help="Option of the model.")
+existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+files_argument = click.argument("files", nargs=-1, required=True, type=existing_file)
 folder_option = click.Path(file_okay=False, path_type=Path)
 file_option = click.Path(dir_okay=False, path_type=Path)

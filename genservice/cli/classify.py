@@ -5,8 +5,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genservice.cli.arguments import Assignment, Scalar, json_option, server_option
+from genservice.cli.arguments import (
+    Scalar,
+    files_argument,
+    invert_option,
+    json_option,
+    model_options,
+    resize_option,
+    server_option,
+)
 from genservice.cli.connection import answering_version, connected
+from genservice.cli.tables import print_table
 
 if TYPE_CHECKING:
     from genservice_client import Classification
@@ -14,11 +23,11 @@ if TYPE_CHECKING:
 
 @click.command("classify")
 @click.argument("model")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@files_argument
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Labels to name for each row.")
-@click.option("--resize", is_flag=True, help="Scale pictures to the model's size.")
-@click.option("--invert", is_flag=True, help="Make light dark, for models that know light things on a dark ground.")
-@click.option("-o", "--option", "options", type=Assignment(), multiple=True, help="Option of the model.")
+@resize_option
+@invert_option
+@model_options
 @server_option
 @json_option
 def command(
@@ -32,11 +41,11 @@ def command(
     as_json: bool,
 ) -> None:
     """Classifies FILES with MODEL: pictures, .npy, or .npz as `genservice sample` writes it."""
-    from genservice.cli.inputs import Decoding, read_rows
+    from genservice.cli.inputs import Decoding, read_inputs
 
     with connected(server) as client:
         version = answering_version(client, model)
-        names, rows = read_rows(files, version.event, Decoding(resize=resize, invert=invert))
+        names, rows = read_inputs(files, version, Decoding(resize=resize, invert=invert))
         answer = client.classify(version.name, rows, options=dict(options))
     if as_json:
         _print_json(names, answer, top)
@@ -52,13 +61,10 @@ def _print_json(names: list[str], answer: "Classification", top: int) -> None:
 
 
 def _print_table(names: list[str], answer: "Classification", top: int) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("input", title=answer.model)
     ranked = answer.top(top)
-    for place in range(len(ranked[0])):
-        table.add_column(f"label {place + 1}")
-    for name, labels in zip(names, ranked, strict=True):
-        table.add_row(name, *(f"{label} {probability:.1%}" for label, probability in labels))
-    Console().print(table)
+    rows = [
+        (name, *(f"{label} {probability:.1%}" for label, probability in labels))
+        for name, labels in zip(names, ranked, strict=True)
+    ]
+    columns = ("input", *(f"label {place + 1}" for place in range(len(ranked[0]))))
+    print_table(columns, rows, answer.model)

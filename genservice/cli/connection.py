@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from genservice.cli.failures import Failure
 
 if TYPE_CHECKING:
-    from genservice_client import Client, ModelInfo, VersionInfo
+    from genservice_client import Client, VersionInfo
 
 
+PNG = "image/png"
 FIRST_CONTACT_ATTEMPTS = 3
 """Attempts to reach the server at all. Once it has answered, a cut is waited out, as the SDK does by itself."""
 
@@ -53,13 +54,19 @@ def answering_version(client: "Client", name: str) -> "VersionInfo":
         model = client.model(name)
     except ValueError as error:
         raise Failure(str(error)) from error
-    return _answering(model)
+    version = model.answering
+    if version is None:
+        raise Failure(f"No version of {model.name} is ready.")
+    return version
 
 
-def _answering(model: "ModelInfo") -> "VersionInfo":
-    if len(model.versions) == 1:
-        return model.versions[0]
-    for version in model.versions:
-        if version.number == model.default_version:
-            return version
-    raise Failure(f"No version of {model.name} is ready.")
+def picture_form(version: "VersionInfo") -> str | None:
+    """The form in which samples can be shown: PNG where numbers have no bounds that would tell black from white.
+
+    Args:
+        version: What samples.
+
+    Returns:
+        What the SDK's `output` is to be; None: the numbers themselves.
+    """
+    return PNG if version.event.minimum is None and PNG in version.media_types else None

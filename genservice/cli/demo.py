@@ -22,11 +22,11 @@ SAMPLES_PER_LABEL = 10
 @click.option("--judge", default="fashion-cnn", show_default=True, help="Model that names them.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True, help="Seed of the samples.")
 def command(out: Path, generator: str, judge: str, seed: int) -> None:
-    """Shows the service at work: starts a server, calls each of its models, and writes samples.png and report.json."""
+    """Shows the service at work: starts a server, calls each of its models, and writes pictures and report.json."""
     import json
 
     from genservice.cli.demo_run import run
-    from genservice.cli.demo_sheet import sheet
+    from genservice.cli.demo_sheet import contact_sheet, sheet
     from genservice.cli.service import in_background
     from genservice.cli.settings import read_settings
     from genservice.plugin_host import PluginHost
@@ -42,16 +42,17 @@ def command(out: Path, generator: str, judge: str, seed: int) -> None:
             raise Failure(f"These models do not work: {', '.join(failed)}.")
     out.mkdir(parents=True, exist_ok=True)
     sheet(outcome).save(out / "samples.png")
+    contact_sheet(outcome.calls).save(out / "models.png")
     (out / "report.json").write_text(json.dumps(outcome.report(), indent=2) + "\n")
     _print(outcome)
-    click.echo(f"{out / 'samples.png'} and {out / 'report.json'} are written.")
+    click.echo(f"{out / 'samples.png'}, {out / 'models.png'} and {out / 'report.json'} are written.")
 
 
 def _print(outcome: "Outcome") -> None:
     from collections import Counter
 
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     table = Table(
         "asked for", "named", "as asked", "probability", title=f"{outcome.generator}, named by {outcome.judge}"
@@ -64,9 +65,9 @@ def _print(outcome: "Outcome") -> None:
         table.add_row(label, counts, f"{right} of {len(drawn)}", f"{probability:.1%}")
     console = Console()
     console.print(table)
-    calls = Table("model", "family", "kind", "works", "seconds", title="Models served")
+    calls = Table(Column("model", no_wrap=True), "family", "kind", "seconds", "answer", title="An answer of each model")
     for call in outcome.calls:
-        calls.add_row(call.name, call.family, call.kind, "yes" if call.ok else "no", f"{call.seconds:.3f}")
+        calls.add_row(call.name, call.family, call.kind, f"{call.seconds:.3f}", call.answer)
     console.print(calls)
     for call in outcome.calls:
         if call.text:

@@ -1,18 +1,19 @@
 """What the demo does, as a client: through the SDK and a socket."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL.Image import Image
 
 from genservice.cli.connection import connected
+from genservice.cli.demo_calls import ModelCall, call_once
 from genservice.cli.failures import Failure
-from genservice_client import Client, GenserviceClientError, ModelState, TensorSpec, VersionInfo
+from genservice_client import Client, ModelState, VersionInfo
 
-TEXT_SEED = 1
 BEFORE_SETTLED = (ModelState.UNSPECIFIED, ModelState.LOADING, ModelState.WARMING)
 
 
@@ -31,27 +32,6 @@ class Drawn:
     named: str
     probability: float
     picture: Image
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCall:
-    """One call of a model.
-
-    Args:
-        name: Name of the model.
-        family: Its family.
-        kind: `generator`, `classifier`, or the first verb that it has.
-        ok: Whether it answered.
-        seconds: How long that took.
-        text: What it answered, where that is a text.
-    """
-
-    name: str
-    family: str
-    kind: str
-    ok: bool
-    seconds: float
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +76,7 @@ class Outcome:
             "agreement": self.agreement,
             "samples_per_second": self.samples_per_second,
             "seconds": self.seconds,
-            "models": [asdict(call) for call in self.calls],
+            "models": [call.row() for call in self.calls],
         }
 
 
@@ -116,8 +96,8 @@ def run(address: str, generator: str, judge: str, samples_per_label: int, seed: 
     with connected(address) as client:
         versions = [settled_version(client, model.name) for model in client.models()]
         started = perf_counter()
-        drawn, sampling_s = _draw(client, generator, judge, samples_per_label, seed)
-        calls = [call_once(client, version) for version in versions]
+        drawn, samples, sampling_s = _draw(client, generator, judge, samples_per_label, seed)
+        calls = [call_once(client, version, {generator: samples}) for version in versions]
         return Outcome(generator, judge, drawn, sampling_s, perf_counter() - started, calls)
 
 
@@ -139,48 +119,9 @@ def settled_version(client: Client, name: str) -> VersionInfo:
     raise Failure(f"The server ended before {name} was loaded.")
 
 
-def call_once(client: Client, version: VersionInfo) -> ModelCall:
-    """Calls the first verb that a version has, with inputs in the middle of their range."""
-    kind = {"sample": "generator", "classify": "classifier"}.get(version.verbs[0] if version.verbs else "", "")
-    started = perf_counter()
-    text = ""
-    try:
-        if version.event.dtype is None and "sample" in version.verbs:
-            (text,) = client.sample(version.name, 1, seed=TEXT_SEED).all().texts()
-            ok = bool(text)
-        else:
-            ok = _answers(client, version)
-    except GenserviceClientError:
-        ok = False
-    name = version.name.removeprefix("models/").partition("/")[0]
-    return ModelCall(name, version.family, kind or ", ".join(version.verbs[:1]), ok, perf_counter() - started, text)
-
-
-def _answers(client: Client, version: VersionInfo) -> bool:
-    match version.verbs:
-        case ["sample", *_]:
-            conditions = {name: _example(spec) for name, spec in version.conditions.items() if not spec.optional}
-            return len(client.sample(version.name, 1, conditions=conditions).all()) == 1
-        case ["classify", *_]:
-            return len(client.classify(version.name, _example(version.event))) == 1
-        case ["score", *_]:
-            return client.score(version.name, _example(version.event)).log_prob.shape == (1,)
-        case ["encode", *_]:
-            return len(client.encode(version.name, _example(version.event))) == 1
-        case ["embed", *_]:
-            return len(client.embed(version.name, _example(version.event))) == 1
-        case _:
-            return False
-
-
-def _example(spec: TensorSpec) -> Any:
-    if spec.dtype is None:
-        return [""]
-    middle = 0.0 if spec.minimum is None or spec.maximum is None else (spec.minimum + spec.maximum) / 2
-    return np.full((1, *(max(extent, 1) for extent in spec.shape)), middle, spec.dtype)
-
-
-def _draw(client: Client, generator: str, judge: str, samples_per_label: int, seed: int) -> tuple[list[Drawn], float]:
+def _draw(
+    client: Client, generator: str, judge: str, samples_per_label: int, seed: int
+) -> tuple[list[Drawn], NDArray[Any], float]:
     labels = settled_version(client, generator).labels
     started = perf_counter()
     streams = [
@@ -189,11 +130,12 @@ def _draw(client: Client, generator: str, judge: str, samples_per_label: int, se
     ]
     samples = [stream.all() for stream in streams]
     sampling_s = perf_counter() - started
-    answer = client.classify(judge, np.concatenate([part.to_numpy() for part in samples]))
+    rows = np.concatenate([part.to_numpy() for part in samples])
+    answer = client.classify(judge, rows)
     pictures = [picture for part in samples for picture in part.images()]
     asked = [label for label in labels for _ in range(samples_per_label)]
     drawn = [
         Drawn(label, named, float(row[answer.labels.index(label)]), picture)
         for label, named, row, picture in zip(asked, answer.predicted, answer.probabilities, pictures, strict=True)
     ]
-    return drawn, sampling_s
+    return drawn, rows, sampling_s

@@ -1,6 +1,6 @@
 """Files as rows that a model takes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from genservice.cli.failures import Failure
 
 if TYPE_CHECKING:
-    from genservice_client import TensorSpec
+    from genservice_client import TensorSpec, VersionInfo
+
+    Rows = NDArray[Any] | list[bytes]
 
 ARRAYS = (".npy", ".npz")
+IMAGES = "images"
+"""Feature of models that take image files."""
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -28,6 +32,27 @@ class Decoding:
 
     resize: bool = False
     invert: bool = False
+
+
+def read_inputs(files: Sequence[Path], version: "VersionInfo", decoding: Decoding) -> "tuple[list[str], Rows]":
+    """Reads files as a version takes them: as they are where they are image files that it can decode.
+
+    Args:
+        files: As for `read_rows`.
+        version: What takes them.
+        decoding: How pictures become rows; those that are to be changed are decoded here.
+
+    Returns:
+        What each row is, for people, and the rows `[rows, *event.shape]`, or image files.
+
+    Raises:
+        Failure: As `read_rows`.
+    """
+    if IMAGES in version.features and decoding == Decoding():
+        images = [_image_file(file, version.event) for file in files]
+        if all(images):
+            return list(map(str, files)), images
+    return read_rows(files, version.event, decoding)
 
 
 def read_rows(files: Sequence[Path], event: "TensorSpec", decoding: Decoding) -> tuple[list[str], NDArray[Any]]:
@@ -64,6 +89,23 @@ def read_rows(files: Sequence[Path], event: "TensorSpec", decoding: Decoding) ->
     return names, np.concatenate(parts)
 
 
+def write_arrays(file: Path, arrays: Mapping[str, Any]) -> None:
+    """Writes an .npz; folders on the way are made.
+
+    Args:
+        file: Where to.
+        arrays: What NumPy makes arrays of, by name.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # As a file that is open, for NumPy adds a suffix to names.
+    with file.open("wb") as opened:
+        content: Any = {name: np.asarray(array) for name, array in arrays.items()}
+        np.savez_compressed(opened, **content)
+
+
 def _read_arrays(file: Path) -> NDArray[Any]:
     content = np.load(file)
     if isinstance(content, np.ndarray):
@@ -83,18 +125,46 @@ def _read_picture(file: Path, event: "TensorSpec", decoding: Decoding) -> NDArra
             f"The model takes no pictures but rows of the shape {list(event.shape)}: give .npy or .npz files."
         )
     height, width, channels = event.shape
-    with Image.open(file) as opened:
-        picture = opened.convert(_MODES[channels])
+    try:
+        with Image.open(file) as opened:
+            if not decoding.resize:
+                _check_size(file, opened.size, event)
+            picture = opened.convert(_MODES[channels])
+    except Image.DecompressionBombError as bomb:
+        raise ValueError(str(bomb)) from bomb
     if picture.size != (width, height):
-        if not decoding.resize:
-            raise Failure(
-                f"{file} has {picture.width} by {picture.height} pixels, and the model takes {width} by {height}: "
-                "scale it, or give --resize."
-            )
         picture = picture.resize((width, height))
     if decoding.invert:
         picture = ImageOps.invert(picture)
     return np.asarray(picture, np.uint8).reshape(height, width, channels)
+
+
+def _image_file(file: Path, event: "TensorSpec") -> bytes:
+    """An image file of the event's size as it is; empty where it is of a type that only this side can decode."""
+    from PIL import Image
+
+    from genservice_client.image_files import media_type_of
+
+    try:
+        content = b"" if file.suffix in ARRAYS else file.read_bytes()
+        if not media_type_of(content):
+            return b""
+        with Image.open(file) as opened:
+            _check_size(file, opened.size, event)
+            # The server would tell of a damaged file by its row.
+            opened.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
+        raise Failure(f"{file} cannot be read: {fault}.") from fault
+    return content
+
+
+def _check_size(file: Path, size: tuple[int, int], event: "TensorSpec") -> None:
+    height, width, _ = event.shape
+    if size != (width, height):
+        raise Failure(
+            f"{file} has {size[0]} by {size[1]} pixels, and the model takes {width} by {height}: scale it, or give "
+            "--resize."
+        )
 
 
 def _in_range(rows: NDArray[Any], event: "TensorSpec") -> NDArray[Any]:

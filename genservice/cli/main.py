@@ -8,7 +8,32 @@ from typing import Any
 
 import click
 
-from genservice.cli import classify, config, demo, devices, evaluate, models, plugins, sample, serve, train, version
+from genservice.cli import (
+    bench,
+    bulk,
+    catalogue,
+    classify,
+    compare,
+    config,
+    copy_models,
+    demo,
+    devices,
+    embed,
+    evaluate,
+    identify,
+    models,
+    neighbours,
+    plugin,
+    plugins,
+    predict,
+    publish,
+    sample,
+    score,
+    serve,
+    tag,
+    train,
+    version,
+)
 from genservice.cli.failures import Failure
 from genservice.errors import GenserviceError
 
@@ -32,5 +57,30 @@ def main() -> None:
     """
 
 
-for module in (serve, sample, classify, models, plugins, devices, train, evaluate, config, demo, version):
+for module in (
+    serve,
+    sample,
+    bulk,
+    classify,
+    tag,
+    compare,
+    identify,
+    neighbours,
+    embed,
+    score,
+    predict,
+    models,
+    catalogue,
+    plugin,
+    plugins,
+    publish,
+    copy_models,
+    devices,
+    train,
+    evaluate,
+    config,
+    bench,
+    demo,
+    version,
+):
     main.add_command(module.command)

@@ -24,14 +24,14 @@ def command(server: str, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("model", "version", "state", "family", "verbs", "labels")
+    table = Table(Column("model", no_wrap=True), "version", "state", "family", "verbs")
     for row in rows:
-        number = f"{row['version']}{' (default)' if row['default'] else ''}"
-        labels = ", ".join(row["labels"])
+        names = ", ".join(["default"] * row["default"] + row["labels"])
+        number = f"{row['version']} ({names})" if names else str(row["version"])
         state = f"{row['state']}: {row['reason']}" if row["reason"] else row["state"]
-        table.add_row(row["model"], number, state, row["family"], ", ".join(row["verbs"]), labels)
+        table.add_row(row["model"], number, state, row["family"], ", ".join(row["verbs"]))
     Console().print(table)
 
 

@@ -56,7 +56,7 @@ def command(
         model=model,
         seed=seed,
         settings=dict(settings),
-        serving=_serving(dict(serving)),
+        serving=read_serving(dict(serving)),
         summary=summary,
         limits=limits,
         trained_by=this_command(),
@@ -66,7 +66,12 @@ def command(
     click.echo(f"models/{model}/versions/{version} is in {store}")
 
 
-def _serving(values: dict[str, Scalar]) -> "Serving":
+def read_serving(values: dict[str, Scalar]) -> "Serving":
+    """Reads how a version is served from what `--serving` was given.
+
+    Raises:
+        click.UsageError: A name is not known, or a value is wrong.
+    """
     from pydantic import ValidationError
 
     from genservice.store.manifest import Serving

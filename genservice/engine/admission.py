@@ -1,15 +1,18 @@
 """What the engine takes in: limits on rows and on bytes, of a request, of a caller and of all, and on deadlines."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
-from genservice.engine.call import Call, Rows
+from genservice.engine.call import Call, Results, Rows
 from genservice.engine.catalog import Version
 from genservice.engine.clock import Clock
 from genservice.engine.flow import Flow, fair_room, most_of
 from genservice.engine.settings import EngineSettings
 from genservice.engine.submission import NO_FLOW, Submission
+from genservice.engine.verbs import most_neighbours
 from genservice.errors import CallerLimit, DeadlineTooShort, GenserviceError, OutOfRange, QueueFull
-from genservice.model.base import IterativeGenerator
+from genservice.model.base import IterativeGenerator, Retriever
 
 CHUNKS_AHEAD = 2
 """Chunks computed ahead of a stream's reader: one on its way, and one being made."""
@@ -76,11 +79,31 @@ class Admission:
         assert version.description is not None
         window = CHUNKS_AHEAD * chunk_rows
         held = min(window, call.row_count) * version.description.event.row_bytes + _bytes_of(call.inputs)
+        if call.output.with_event:
+            # They come in two forms.
+            held *= 2
         due_rows = call.row_count if least_rows is None else least_rows
         return self._admit(version, call, flow, window, held, timeout_s, due_rows)
 
-    def admit_call(self, version: Version, call: Call, timeout_s: float | None, flow: Flow = NO_FLOW) -> Submission:
+    def admit_call(
+        self,
+        version: Version,
+        call: Call,
+        timeout_s: float | None,
+        flow: Flow = NO_FLOW,
+        *,
+        beside_bytes: int = 0,
+        patient: bool = False,
+    ) -> Submission:
         """Admits a call that is answered at once, which holds its inputs and its answer.
+
+        Args:
+            version: What answers.
+            call: What is asked.
+            timeout_s: Seconds until the request's deadline; None: none.
+            flow: Whose rows they are.
+            beside_bytes: Bytes of the request that the model does not get.
+            patient: Whether the call is part of a request that was admitted: it waits for room.
 
         Raises:
             OutOfRange: It could never be admitted.
@@ -88,18 +111,32 @@ class Admission:
             CallerLimit: It can be, when the caller holds less.
             DeadlineTooShort: It would not be done in time.
         """
-        answer_bytes = call.row_count * self._answer_row_bytes(version, call.verb)
-        held = _bytes_of(call.inputs) + answer_bytes
-        return self._admit(version, call, flow, call.row_count, held, timeout_s, call.row_count)
+        answer_bytes = call.row_count * _answer_row_bytes(version, call.verb, call.inputs)
+        held = _bytes_of(call.inputs) + answer_bytes + beside_bytes
+        return self._admit(version, call, flow, call.row_count, held, timeout_s, call.row_count, patient=patient)
 
-    def check_size(self, version: Version, verb: str, row_count: int, flow: Flow = NO_FLOW) -> None:
+    def check_size(
+        self,
+        version: Version,
+        function: str,
+        row_count: int,
+        flow: Flow = NO_FLOW,
+        inputs: Mapping[str, Rows] = MappingProxyType({}),
+    ) -> None:
         """Refuses a call that could never be answered at once.
+
+        Args:
+            version: What answers.
+            function: What is asked.
+            row_count: Rows of the request.
+            flow: Whose rows they are.
+            inputs: Its inputs, as far as they are known.
 
         Raises:
             OutOfRange: It has too many rows.
         """
         assert version.serving is not None
-        row_bytes = max(self._answer_row_bytes(version, verb), 1)
+        row_bytes = max(_answer_row_bytes(version, function, inputs), 1)
         limits = (
             self._settings.max_call_rows,
             self._most(version.serving.max_queue_rows, self._settings.max_caller_rows, flow),
@@ -110,8 +147,16 @@ class Admission:
                 f"`inputs` has {row_count} rows; the most in one request is {min(limits)}.", field="inputs"
             )
 
-    def _answer_row_bytes(self, version: Version, verb: str) -> int:
-        return version.answer_row_bytes.get(verb, 0)
+    def check_answer(self, results: Results) -> None:
+        """Refuses to give an answer that is longer than its rows let expect, as those of varying extents may be.
+
+        Raises:
+            OutOfRange: It is over the limit.
+        """
+        answer_bytes = _bytes_of(results)
+        most = self._settings.max_answer_bytes
+        if answer_bytes > most:
+            raise OutOfRange(f"The answer has {answer_bytes} bytes, and the most is {most}.", field="inputs")
 
     def _admit(
         self,
@@ -122,10 +167,13 @@ class Admission:
         held_bytes: int,
         timeout_s: float | None,
         due_rows: int,
+        *,
+        patient: bool = False,
     ) -> Submission:
         assert version.batcher is not None
-        self._check_deadline(version, call.verb, flow, timeout_s, due_rows)
-        self._check_bytes(flow, held_bytes)
+        if not patient:
+            self._check_deadline(version, call.verb, flow, timeout_s, due_rows)
+            self._check_bytes(flow, held_bytes)
 
         def closed(submission: Submission) -> None:
             del submission
@@ -134,7 +182,9 @@ class Admission:
         self._hold(flow, held_bytes)
         deadline = None if timeout_s is None else self._clock.now() + timeout_s
         try:
-            return version.batcher.submit(call, window=window, deadline=deadline, closed=closed, flow=flow)
+            return version.batcher.submit(
+                call, window=window, deadline=deadline, closed=closed, flow=flow, patient=patient
+            )
         except GenserviceError:
             self._hold(flow, -held_bytes)
             raise
@@ -198,5 +248,16 @@ class Admission:
         return most_of(total, limit) if flow.caller else total
 
 
-def _bytes_of(inputs: Mapping[str, Rows]) -> int:
-    return sum(sum(map(len, rows)) if isinstance(rows, list) else rows.nbytes for rows in inputs.values())
+def _answer_row_bytes(version: Version, function: str, inputs: Mapping[str, Rows]) -> int:
+    """Bytes of one row of an answer; neighbours were measured at the most that can be asked for."""
+    most = version.answer_row_bytes.get(function, 0)
+    if function != "neighbours" or "k" not in inputs:
+        return most
+    assert isinstance(version.description, Retriever)
+    greatest = most_neighbours(version.description)
+    k: Any = inputs["k"]
+    return most // greatest * min(max(int(k[0]), 1), greatest)
+
+
+def _bytes_of(rows_by_name: Mapping[str, Rows]) -> int:
+    return sum(sum(map(len, rows)) if isinstance(rows, list) else rows.nbytes for rows in rows_by_name.values())

@@ -4,19 +4,19 @@ import asyncio
 import secrets
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 from genservice.engine.call import Batch, Call, Results, RowDone, Slice
 from genservice.engine.clock import Clock, Timer
 from genservice.engine.flow import Flow
+from genservice.engine.lane import Lane, Taken, Trial, consecutive, halves
 from genservice.engine.observer import Observer
 from genservice.engine.queue import GroupKey, RowQueue
 from genservice.engine.rate import RowRate
 from genservice.engine.submission import Submission
-from genservice.engine.verbs import shared_values
+from genservice.engine.verbs import shared_values, verb_of
 from genservice.engine.wanting import Wanting
 from genservice.engine.worker import Replica, StepRan
 from genservice.errors import CallerLimit, GenserviceError, ModelError, QueueTimeout, WorkerLost
@@ -29,42 +29,6 @@ SLOTS_AHEAD = 4
 """One part in so many of an iterative model's slots is how many rows wait in its worker for one to fall free."""
 LOSSES_ALONE = 2
 """How often a row is alone with its worker when that dies, before it is refused: once may be chance."""
-
-Taken = tuple[Submission, Slice]
-
-
-@dataclass(slots=True, eq=False)
-class _Lane:
-    """A replica, and what it has been given."""
-
-    replica: Replica
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    rows: int = 0
-    closing: bool = False
-    trial: "_Trial | None" = None
-    failed: list[Taken] = field(default_factory=list)
-    error: Exception | None = None
-    rates: dict[str, RowRate] = field(default_factory=dict)
-    """Rows a second that it makes, by verb."""
-
-    def fail(self, error: Exception, taken: Sequence[Taken]) -> None:
-        """Keeps rows that failed; a lost replica is given no more."""
-        self.error = error
-        self.failed += taken
-        self.closing = self.closing or isinstance(error, WorkerLost)
-
-
-@dataclass(slots=True, eq=False)
-class _Trial:
-    """Rows that were under way when something broke, and that run again with no others beside them.
-
-    Args:
-        taken: The rows.
-        losses: How often the worker died with just these rows, where it is one row.
-    """
-
-    taken: list[Taken]
-    losses: int = 0
 
 
 class Batcher:
@@ -107,14 +71,16 @@ class Batcher:
         self._max_queue_s = max_queue_s
         self._queue = RowQueue(serving.max_queue_rows, max_caller_rows)
         self._live: set[Submission] = set()
-        self._lanes: list[_Lane] = []
-        self._trials: deque[_Trial] = deque()
+        self._lanes: list[Lane] = []
+        self._trials: deque[Trial] = deque()
         self._drawing: dict[Submission, set[asyncio.Task[None]]] = {}
         self._pump_scheduled = False
         self._delay: Timer | None = None
         self._queue_limit: Timer | None = None
         self._wanting = Wanting(self._queue, lambda submission: _group_key(submission.call))
         self._idle = asyncio.Event()
+        self._holders = 0
+        self._refusal: GenserviceError | None = None
 
     @property
     def queued_rows(self) -> int:
@@ -146,7 +112,7 @@ class Batcher:
 
     def attach(self, replica: Replica) -> None:
         """Begins to give rows to a replica."""
-        lane = _Lane(replica)
+        lane = Lane(replica)
         replica.on_step = self._step_ran
         self._lanes.append(lane)
         self._schedule_pump()
@@ -169,6 +135,7 @@ class Batcher:
         deadline: float | None,
         closed: Callable[[Submission], None],
         flow: Flow = Flow(),  # noqa: B008 - frozen
+        patient: bool = False,
     ) -> Submission:
         """Admits a call.
 
@@ -178,6 +145,7 @@ class Batcher:
             deadline: When its time is over, on the clock; None: never.
             closed: Told when it has ended.
             flow: Whose rows they are.
+            patient: Whether the rows wait for room, rather than that the call is refused.
 
         Returns:
             What the caller reads the results from.
@@ -185,9 +153,12 @@ class Batcher:
         Raises:
             QueueFull: There is no room for the first rows.
             CallerLimit: There is none for more of this caller's.
+            GenserviceError: Everything was ended, for this reason.
         """
+        if self._refusal is not None:
+            raise self._refusal
         rows = min(call.row_count, window)
-        if rows > self._queue.room(flow) or flow.caller in self._wanting:
+        if not patient and (rows > self._queue.room(flow) or flow.caller in self._wanting):
             self._check_room(flow, rows, self._retry_s(call.verb))
         timer: Timer | None = None
 
@@ -200,7 +171,10 @@ class Batcher:
             for task in self._drawing.get(submission, ()):
                 task.cancel()
             self._schedule_pump()
-            self._observer.rows_ended(self._model, self._version, call.verb, outcome, call.row_count)
+            ended = submission.read_rows if outcome == "ok" else call.row_count
+            self._observer.rows_ended(self._model, self._version, call.verb, outcome, ended)
+            if ended < call.row_count:
+                self._observer.rows_ended(self._model, self._version, call.verb, "cancelled", call.row_count - ended)
             closed(submission)
 
         submission = Submission(call, window=window, wanting=self._want, closed=on_closed, flow=flow)
@@ -220,14 +194,38 @@ class Batcher:
                 retry_after_s=retry_after_s,
             )
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps this from being drained, for one that has more to ask: what began on a version ends on it."""
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            self._tell_idle()
+
     async def drained(self) -> None:
-        """Waits until every submission has ended and no batch runs."""
-        while self._live or self._running():
+        """Waits until every submission has ended, no batch runs, and nobody has more to ask."""
+        while self._busy():
             self._idle.clear()
             await self._idle.wait()
 
+    def end_streams(self, error: Callable[[int], GenserviceError]) -> None:
+        """Ends draws that still want rows behind those that are being made; what is shorter comes to its end.
+
+        Args:
+            error: Gives a draw's error, by the index that it can go on from.
+        """
+        for submission in list(self._live):
+            call = submission.call
+            if call.verb == "sample" and submission.granted_rows < call.row_count:
+                self._queue.forget(submission, submission.available_rows)
+                self._wanting.discard(submission)
+                submission.end_early(error(call.first_index + submission.taken_rows))
+
     def fail_all(self, error: GenserviceError) -> None:
-        """Ends every submission with an error."""
+        """Ends every submission with an error, and takes no more."""
+        self._refusal = error
         for submission in list(self._live):
             submission.fail(error)
 
@@ -284,7 +282,7 @@ class Batcher:
             self._give(lane, taken, self._clock.now() - since)
         self._changed()
 
-    def _room(self, lane: _Lane) -> int:
+    def _room(self, lane: Lane) -> int:
         """Rows that a lane may be given now."""
         if not self._queue.rows or lane.closing or lane.failed or lane.trial is not None or self._trials:
             return 0
@@ -311,14 +309,14 @@ class Batcher:
         self._delay = None
         self._schedule_pump()
 
-    def _try(self, lane: _Lane, trial: _Trial) -> None:
+    def _try(self, lane: Lane, trial: Trial) -> None:
         """Runs rows by themselves; those that nobody wants any more are left out."""
         trial.taken = [(submission, piece) for submission, piece in trial.taken if not submission.outcome]
         if trial.taken:
             lane.trial = trial
             self._give(lane, trial.taken, 0.0)
 
-    def _give(self, lane: _Lane, taken: Sequence[Taken], queue_s: float) -> None:
+    def _give(self, lane: Lane, taken: Sequence[Taken], queue_s: float) -> None:
         if self._iterative and taken[0][1].call.verb == "sample":
             self._observer.draws_began(self._model, self._version, sum(len(piece) for _, piece in taken), queue_s)
             for submission, piece in taken:
@@ -326,13 +324,13 @@ class Batcher:
         else:
             self._start(lane, self._run(lane, taken, queue_s), sum(len(piece) for _, piece in taken))
 
-    def _start(self, lane: _Lane, work: Coroutine[Any, Any, None], rows: int) -> None:
+    def _start(self, lane: Lane, work: Coroutine[Any, Any, None], rows: int) -> None:
         lane.rows += rows
         task = asyncio.create_task(work)
         lane.tasks.add(task)
         task.add_done_callback(lambda task: self._ended(lane, task))
 
-    def _ended(self, lane: _Lane, task: "asyncio.Task[None]") -> None:
+    def _ended(self, lane: Lane, task: "asyncio.Task[None]") -> None:
         lane.tasks.discard(task)
         if not lane.tasks:
             lane.rows = 0
@@ -341,7 +339,7 @@ class Batcher:
                 self._salvage(lane, trial)
         self._schedule_pump()
 
-    async def _run(self, lane: _Lane, taken: Sequence[Taken], queue_s: float) -> None:
+    async def _run(self, lane: Lane, taken: Sequence[Taken], queue_s: float) -> None:
         batch = [piece for _, piece in taken]
         rows, verb = sum(map(len, batch)), batch[0].call.verb
         started = self._clock.now()
@@ -362,7 +360,7 @@ class Batcher:
             padded = next((size for size in self._serving.sizes if size >= rows), rows)
             self._observer.batch_ran(self._model, self._version, verb, rows, padded, queue_s, now - started)
 
-    async def _attempt(self, lane: _Lane, batch: Batch) -> Sequence[Results | GenserviceError]:
+    async def _attempt(self, lane: Lane, batch: Batch) -> Sequence[Results | GenserviceError]:
         """Runs a batch; where it fails, each slice by itself, so that one row's fault is not its neighbours'."""
         try:
             return await lane.replica.run(batch)
@@ -373,7 +371,7 @@ class Batcher:
                 return [result for piece in batch for result in await self._attempt(lane, [piece])]
             return [self._told(error, batch[0].call.verb)]
 
-    async def _draw(self, lane: _Lane, submission: Submission, piece: Slice) -> None:
+    async def _draw(self, lane: Lane, submission: Submission, piece: Slice) -> None:
         """Draws the rows of a slice in slots."""
         left = set(range(piece.start, piece.stop))
         rate = self._rate(lane, "sample")
@@ -393,7 +391,7 @@ class Batcher:
                     else:
                         submission.tell(event)
         except Exception as error:  # noqa: BLE001 - the model's code may raise anything
-            lane.fail(error, [(submission, part) for part in _consecutive(piece.call, left)])
+            lane.fail(error, [(submission, part) for part in consecutive(piece.call, left)])
         finally:
             lane.rows -= len(left)
             rate.dropped(len(left), self._clock.now())
@@ -408,7 +406,7 @@ class Batcher:
             # What the step had was given up meanwhile: its slots are free.
             self._changed()
 
-    def _salvage(self, lane: _Lane, trial: _Trial | None) -> None:
+    def _salvage(self, lane: Lane, trial: Trial | None) -> None:
         """Sees to the rows that were under way when the worker died, or when a step of an iterative model raised."""
         failed, lane.failed = [taken for taken in lane.failed if not taken[0].outcome], []
         error, lane.error = lane.error, None
@@ -418,12 +416,12 @@ class Batcher:
             groups.setdefault(_group_key(taken[1].call), []).append(taken)
         for group in groups.values():
             if sum(len(piece) for _, piece in group) > 1:
-                self._trials += [_Trial(half) for half in _halves(group)]
+                self._trials += [Trial(half) for half in halves(group)]
                 continue
             ((submission, piece),) = group
             losses = trial.losses + 1 if trial is not None else 1
             if isinstance(error, WorkerLost) and losses < LOSSES_ALONE:
-                self._trials.append(_Trial(group, losses))
+                self._trials.append(Trial(group, losses))
             else:
                 submission.fail(self._told(error, piece.call.verb))
 
@@ -434,11 +432,11 @@ class Batcher:
         reference = secrets.token_hex(6)
         self._observer.model_raised(self._model, self._version, verb, reference, error)
         return ModelError(
-            f"The model {self._model!r} failed to {verb}. The log has the reason under {reference}.",
+            f"The model {self._model!r} failed to {verb_of(verb)}. The log has the reason under {reference}.",
             metadata={"reference": reference},
         )
 
-    def _rate(self, lane: _Lane, verb: str) -> RowRate:
+    def _rate(self, lane: Lane, verb: str) -> RowRate:
         return lane.rates.setdefault(verb, RowRate(self._serving.max_batch_rows))
 
     def _retry_s(self, verb: str) -> float:
@@ -452,36 +450,16 @@ class Batcher:
     def _changed(self) -> None:
         running = sum(lane.rows for lane in self._lanes)
         self._observer.queue_changed(self._model, self._version, self.queued_rows, running)
-        if not (self._live or self._running()):
+        self._tell_idle()
+
+    def _busy(self) -> bool:
+        return bool(self._live or self._holders) or self._running()
+
+    def _tell_idle(self) -> None:
+        if not self._busy():
             self._idle.set()
 
 
 def _group_key(call: Call) -> GroupKey:
     statics = (getattr(call.options, name) for name in static_names(type(call.options)))
     return (call.verb, *statics, *shared_values(call.verb, call.inputs))
-
-
-def _halves(taken: Sequence[Taken]) -> list[list[Taken]]:
-    """Two halves of two rows or more; a slice in the middle is cut."""
-    room = sum(len(piece) for _, piece in taken) // 2
-    first: list[Taken] = []
-    second: list[Taken] = []
-    for submission, piece in taken:
-        middle = piece.start + min(room, len(piece))
-        if middle > piece.start:
-            first.append((submission, Slice(piece.call, piece.start, middle)))
-        if middle < piece.stop:
-            second.append((submission, Slice(piece.call, middle, piece.stop)))
-        room -= middle - piece.start
-    return [first, second]
-
-
-def _consecutive(call: Call, rows: set[int]) -> list[Slice]:
-    """Rows of a call as slices."""
-    slices: list[Slice] = []
-    for row in sorted(rows):
-        if slices and slices[-1].stop == row:
-            slices[-1] = Slice(call, slices[-1].start, row + 1)
-        else:
-            slices.append(Slice(call, row, row + 1))
-    return slices

@@ -5,8 +5,8 @@ one chunk is looked at, the next is drawn. A sample keeps the index of its draw,
 other: the same request gives the same samples, and one from `next_index` on gives those that follow.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -19,8 +19,8 @@ from genservice.engine.catalog import Version
 from genservice.engine.engine import Draw, Engine
 from genservice.engine.flow import Flow
 from genservice.engine.submission import NO_FLOW, Chunk
-from genservice.engine.validation import MOST_INDEX, check_verb
-from genservice.errors import DrawsExhausted, GenserviceError, InvalidRequest, OutOfRange, suggestion
+from genservice.engine.validation import MOST_INDEX
+from genservice.errors import DrawsExhausted, GenserviceError, InvalidRequest, ModelError, OutOfRange, suggestion
 from genservice.model.options import OptionScalar, parse_options
 from genservice.model.specs import TensorSpec
 from genservice.store.names import ModelName
@@ -28,7 +28,9 @@ from genservice.store.names import ModelName
 DRAWS_PER_SAMPLE = 100
 """Draws for each sample asked for, where the request gives no limit."""
 MOST_DRAWN_TOGETHER = 256
+"""Most samples that are looked at together: what is drawn behind the last one that is wanted is made for nothing."""
 LEAST_DRAWN_TOGETHER = 16
+"""Samples that are looked at together where fewer are asked for: most requests need several draws a sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Cascade:
         engine: Does the work.
         draw: The draw: as many samples as may be drawn.
         rule: Which pass.
-        classifier: The version that looks at them.
+        classifier: The version that looks at them, to the end.
         sample_count: Samples to keep.
         flow: Whose rows they are.
         remaining_s: Gives the seconds until the request's deadline; None where it has none.
@@ -95,18 +97,24 @@ class Cascade:
 
         Raises:
             DrawsExhausted: As many as may be drawn were, and not enough passed.
-            GenserviceError: The generator or the classifier failed.
+            GenserviceError: The generator or the classifier failed, or the server goes.
         """
         draw_count = sample_count = 0
         async with aclosing(self.draw.events()) as events:
             async for chunk in events:
                 assert isinstance(chunk, Chunk)
-                passed = np.flatnonzero(await self._passes(chunk))[: self.sample_count - sample_count]
+                results = chunk.results
+                passed = np.flatnonzero(await self._passes(results))[: self.sample_count - sample_count]
                 sample_count += len(passed)
                 enough = sample_count == self.sample_count
                 # What was drawn behind the last one that is wanted was not looked at, as far as anybody can tell.
                 draw_count += int(passed[-1]) + 1 if enough else len(chunk)
-                yield Kept(_rows_of(chunk, passed) if len(passed) else None, draw_count, sample_count)
+                kept = Kept(_rows_of(chunk.ranges, results, passed), draw_count, sample_count)
+                # Not held while the reader has what is kept of them.
+                del chunk, results
+                if enough:
+                    self.draw.submission.finish()
+                yield kept
                 if enough:
                     return
         first_index = self.draw.submission.call.first_index
@@ -120,18 +128,25 @@ class Cascade:
             },
         )
 
-    async def _passes(self, chunk: Chunk) -> NDArray[np.bool_]:
+    async def _passes(self, results: Results) -> NDArray[np.bool_]:
         """Which rows of a chunk pass."""
-        results = chunk.results
         rows: Any = results.get("event", results["samples"])
-        _, answer = await self.engine.call(
-            self.classifier.name,
-            "classify",
-            {"inputs": rows},
-            self.rule.options,
-            timeout_s=self.remaining_s(),
-            flow=self.flow,
-        )
+        try:
+            # Patient, as the draw is: a stream that was admitted is not refused on its way.
+            _, answer = await self.engine.call(
+                self.classifier,
+                "classify",
+                {"inputs": rows},
+                self.rule.options,
+                timeout_s=self.remaining_s(),
+                flow=self.flow,
+                patient=True,
+            )
+        except InvalidRequest as fault:
+            # The request has no part in it: the classifier takes what the generator says it draws.
+            raise ModelError(
+                f"{self.draw.version.name} drew what {self.classifier.name} does not take: {fault.message}"
+            ) from fault
         probabilities: Any = answer["probabilities"]
         assert self.classifier.description is not None
         label = tuple(self.classifier.description.labels).index(self.rule.label)
@@ -140,7 +155,8 @@ class Cascade:
         return np.asarray(probabilities.argmax(axis=1) == label)
 
 
-def begin_cascade(
+@contextmanager
+def cascade(
     engine: Engine,
     name: ModelName,
     rule: Rule,
@@ -152,8 +168,8 @@ def begin_cascade(
     flow: Flow = NO_FLOW,
     remaining_s: Callable[[], float | None] = lambda: None,
     **asked: Any,
-) -> Cascade:
-    """Admits a request for samples that pass.
+) -> Iterator[Cascade]:
+    """Admits a request for samples that pass; at the end, what is under way of it is given up.
 
     Args:
         engine: Does the work.
@@ -170,46 +186,44 @@ def begin_cascade(
     Raises:
         GenserviceError: The request is refused; the class and the field say why.
     """
-    classifier = _classifier(engine, rule)
-    most = min(engine.settings.max_sample_count, MOST_INDEX - max(first_index, 0))
-    if rule.max_draws and not sample_count <= rule.max_draws <= most:
-        raise OutOfRange(
-            f"`filter.max_draws` is from `sample_count`, {sample_count}, to {most}; got {rule.max_draws}.",
-            field="filter.max_draws",
+    with ExitStack() as stack:
+        classifier = _classifier(engine, rule, stack)
+        most = min(engine.settings.max_sample_count, MOST_INDEX - max(first_index, 0))
+        if rule.max_draws and not sample_count <= rule.max_draws <= most:
+            raise OutOfRange(
+                f"`filter.max_draws` is from `sample_count`, {sample_count}, to {most}; got {rule.max_draws}.",
+                field="filter.max_draws",
+            )
+        max_draws = rule.max_draws or min(DRAWS_PER_SAMPLE * sample_count, most)
+        together = min(MOST_DRAWN_TOGETHER, max(LEAST_DRAWN_TOGETHER, sample_count))
+        form = output or Output()
+        draw = engine.sample(
+            name,
+            # What is wrong with `sample_count` itself is told by the draw.
+            sample_count=max(max_draws, sample_count) if sample_count > 0 else sample_count,
+            first_index=first_index,
+            output=Output(form.dtype, form.media_type, with_event=True),
+            chunk_rows=min(chunk_rows, together) or together,
+            timeout_s=remaining_s(),
+            least_rows=sample_count,
+            flow=flow,
+            **asked,
         )
-    max_draws = rule.max_draws or min(DRAWS_PER_SAMPLE * sample_count, most)
-    together = min(MOST_DRAWN_TOGETHER, max(LEAST_DRAWN_TOGETHER, sample_count))
-    form = output or Output()
-    draw = engine.sample(
-        name,
-        # What is wrong with `sample_count` itself is told by the draw.
-        sample_count=max(max_draws, sample_count) if sample_count > 0 else sample_count,
-        first_index=first_index,
-        output=Output(form.dtype, form.media_type, with_event=True),
-        chunk_rows=min(chunk_rows, together) or together,
-        timeout_s=remaining_s(),
-        least_rows=sample_count,
-        flow=flow,
-        **asked,
-    )
-    try:
+        stack.callback(draw.submission.cancel)
         _check_fit(draw.version, classifier)
-    except InvalidRequest:
-        draw.submission.cancel()
-        raise
-    return Cascade(engine, draw, rule, classifier, sample_count, flow, remaining_s)
+        yield Cascade(engine, draw, rule, classifier, sample_count, flow, remaining_s)
 
 
-def _classifier(engine: Engine, rule: Rule) -> Version:
-    """The classifier of a rule, which it can apply."""
+def _classifier(engine: Engine, rule: Rule, stack: ExitStack) -> Version:
+    """The classifier of a rule, which it can apply; the version stays until the end of the stack."""
     try:
-        classifier = engine.catalog.ready(rule.classifier)
-        check_verb(classifier, "classify")
+        classifier = stack.enter_context(engine.using(rule.classifier, "classify"))
         assert classifier.description is not None
         labels = tuple(classifier.description.labels)
         parse_options(classifier.description.Options, rule.options, labels)
     except GenserviceError as error:
-        error.field = f"filter.{error.field}" if error.field.startswith("options") else "filter.classifier"
+        if error.field:
+            error.field = f"filter.{error.field}" if error.field.startswith("options.") else "filter.classifier"
         raise
     if rule.label not in labels:
         raise InvalidRequest(
@@ -240,11 +254,13 @@ def _event(spec: TensorSpec) -> str:
     return f"{spec.dtype} {list(spec.shape)}{bounds}"
 
 
-def _rows_of(chunk: Chunk, places: NDArray[np.int64]) -> Chunk:
-    """Some rows of a chunk, in the form that was asked for."""
-    numbers = np.concatenate([np.arange(start, stop) for start, stop in chunk.ranges])[places]
+def _rows_of(ranges: tuple[tuple[int, int], ...], results: Results, places: NDArray[np.int64]) -> Chunk | None:
+    """Some rows of a chunk, in the form that was asked for; None where there are none."""
+    if not len(places):
+        return None
+    numbers = np.concatenate([np.arange(start, stop) for start, stop in ranges])[places]
     cuts = [0, *(np.flatnonzero(np.diff(numbers) != 1) + 1).tolist(), len(numbers)]
-    ranges = tuple((int(numbers[start]), int(numbers[stop - 1]) + 1) for start, stop in pairwise(cuts))
-    samples: Any = chunk.results["samples"]
+    kept = tuple((int(numbers[start]), int(numbers[stop - 1]) + 1) for start, stop in pairwise(cuts))
+    samples: Any = results["samples"]
     rows: Results = {"samples": [samples[place] for place in places] if isinstance(samples, list) else samples[places]}
-    return Chunk(ranges, [rows])
+    return Chunk(kept, [rows])

@@ -50,6 +50,7 @@ class Version:
         family: What makes its model; None where it is not installed.
         batcher: Its queue; only while it is served.
         numerics: Fingerprint of what the bits of its results depend on; empty until it was loaded.
+        asked: Whether a request came for it before it was ready.
         answer_row_bytes: Bytes of one row of each verb's result.
     """
 
@@ -65,6 +66,7 @@ class Version:
     family: Family | None = None
     batcher: Batcher | None = None
     numerics: str = ""
+    asked: bool = False
     answer_row_bytes: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -207,7 +209,7 @@ class Catalog:
             return version
         if version.state is State.FAILED:
             raise ModelFailed(f"{version.name} could not be loaded: {version.reason}", field="model")
-        soon = version.wanted
+        soon = version.asked = version.wanted
         raise ModelNotReady(f"{version.name} is {version.state}.", field="model", retry_after_s=1.0 if soon else None)
 
     def _tell(self, version: Version) -> None:

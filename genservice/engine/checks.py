@@ -1,16 +1,16 @@
 """What a model must show before it is ready: rows that depend on their addresses alone, and samples that are random."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genservice.engine.call import Call, RowDone, Rows, Slice
 from genservice.engine.slots import Slots
-from genservice.engine.verbs import VERBS, functions_of, input_specs, verb_of
+from genservice.engine.verbs import VERBS, functions_of, input_specs, most_neighbours, verb_of
 from genservice.errors import InvalidRequest, PluginError
-from genservice.model.base import Determinism, IterativeGenerator, Model, Predictor
+from genservice.model.base import Determinism, IterativeGenerator, Model, Predictor, Retriever, Tagger
 from genservice.model.options import Options, OptionScalar, parse_options, static_names
 from genservice.model.specs import TensorSpec
 
@@ -44,6 +44,8 @@ def check(runtime: "Runtime") -> Iterator[None]:
             _check_event(alone["samples"], model.event, function)
         elif verb_of(function) == "predict":
             _check_signature(alone, model, function)
+        else:
+            _check_shapes(alone, model, function)
         if function == "sample":
             yield from _check_random(runtime, call, alone)
         yield from _check_places(runtime, call, alone)
@@ -171,6 +173,27 @@ def _check_event(samples: NDArray[Any], event: TensorSpec, verb: str) -> None:
                 f"`{verb}` returned values from {low:g} to {high:g}; the event goes from "
                 f"{event.minimum:g} to {event.maximum:g}."
             )
+
+
+def _check_shapes(results: Arrays, model: Model, function: str) -> None:
+    """Checks that the results of a row have the shape that those who ask rely on; -1 is any extent."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    if function == "classify":
+        shapes = {"probabilities": (len(model.labels),)}
+    elif function == "score":
+        shapes = {"log_prob": ()}
+    elif function == "embed":
+        shapes = {"embeddings": (-1,)}
+    elif function == "neighbours":
+        most = most_neighbours(cast("Retriever", model))
+        shapes = {"indexes": (most,), "distances": (most,)}
+    elif function == "tag":
+        positions = cast("Tagger", model).positions
+        shapes = {"labels": (positions,), "marginals": (positions, len(model.labels))}
+    for name, shape in shapes.items():
+        given = results[name].shape[1:]
+        if len(given) != len(shape) or any(extent not in (-1, had) for extent, had in zip(shape, given, strict=True)):
+            raise PluginError(f"`{function}` returned {name} of shape {list(given)} a row; it is {list(shape)}.")
 
 
 def _check_signature(results: Arrays, model: Model, function: str) -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from genservice.engine.admission import Admission
+from genservice.engine.aside import aside, work_bytes_of
 from genservice.engine.call import Call, Output, Results, Rows
 from genservice.engine.catalog import Catalog, State, Version
 from genservice.engine.clock import Clock, LoopClock
@@ -17,8 +19,8 @@ from genservice.engine.seat import WorkerMaker
 from genservice.engine.settings import EngineSettings
 from genservice.engine.submission import NO_FLOW, Event, Submission
 from genservice.engine.validation import check_draw, check_inputs, check_on_the_way, check_output, check_verb
-from genservice.engine.verbs import verb_of
-from genservice.errors import ContentChanged, GenserviceError, ServerDraining
+from genservice.engine.verbs import VERBS, check_function, input_specs, verb_of
+from genservice.errors import ContentChanged, GenserviceError, ModelNotReady, ServerDraining
 from genservice.model.base import IterativeGenerator
 from genservice.model.options import OptionScalar, parse_options
 from genservice.plugin_host import Family
@@ -212,25 +214,59 @@ class Engine:
             raise
         return Draw(version, seed, rows, as_ready, submission)
 
+    @contextmanager
+    def using(self, name: ModelName, verb: str) -> Iterator[Version]:
+        """Gives the version that answers, which stays for as long as it is used, whatever is loaded meanwhile.
+
+        So what is asked of it in several calls is answered by one version, in a drain too.
+
+        Args:
+            name: The model, or one version of it.
+            verb: What it is used for.
+
+        Raises:
+            GenserviceError: No such version is ready, or it has no such verb.
+        """
+        version, _ = self._ready(name, verb)
+        assert version.batcher is not None
+        with version.batcher.held():
+            yield version
+
+    def check_size(self, version: Version, verb: str, row_count: int, flow: Flow = NO_FLOW) -> None:
+        """Refuses a call that could never be answered at once, before anything is made of its rows.
+
+        Raises:
+            OutOfRange: It has too many rows.
+        """
+        try:
+            self._admission.check_size(version, verb, row_count, flow)
+        except GenserviceError as error:
+            self._refuser(version, verb, row_count)(error)
+            raise
+
     async def call(
         self,
-        name: ModelName,
+        name: ModelName | Version,
         function: str,
         inputs: Mapping[str, Rows],
         options: Mapping[str, OptionScalar] | None = None,
         *,
         timeout_s: float | None = None,
         flow: Flow = NO_FLOW,
+        beside_bytes: int = 0,
+        patient: bool = False,
     ) -> tuple[Version, Results]:
         """Runs a function that is answered at once.
 
         Args:
-            name: The model, or one version of it.
+            name: The model, or one version of it; or a version that is being used.
             function: Any verb that a worker runs but `sample`; `predict:NAME` for a signature.
             inputs: By name, one value a row; shared ones, such as `k`, have one row.
             options: Options by name.
             timeout_s: Seconds until the request's deadline; None: none.
             flow: Whose rows they are.
+            beside_bytes: Bytes of the request that the model does not get.
+            patient: Whether the call is part of a request that was admitted: it waits for room.
 
         Returns:
             The version that answered, and the results.
@@ -238,25 +274,62 @@ class Engine:
         Raises:
             GenserviceError: The request is refused, or failed.
         """
-        version, model = self._ready(name, verb_of(function))
-        rows = len(next(iter(inputs.values()), ()))
+        if isinstance(name, ModelName):
+            with self.using(name, verb_of(function)) as version:
+                return await self.call(
+                    version,
+                    function,
+                    inputs,
+                    options,
+                    timeout_s=timeout_s,
+                    flow=flow,
+                    beside_bytes=beside_bytes,
+                    patient=patient,
+                )
+        version, model = name, name.description
+        assert model is not None
+        check_function(model, function)
+        shared = VERBS[verb_of(function)].shared
+        counts = [len(inputs[key]) for key in input_specs(model, function) if key in inputs and key not in shared]
+        rows = counts[0] if counts else 0
         refused = self._refuser(version, function, rows)
         try:
-            self._admission.check_size(version, function, rows, flow)
+            if not patient:
+                self._admission.check_size(version, function, max(counts, default=0), flow, inputs)
             parsed = parse_options(model.Options, options or {}, model.labels)
-            checked = check_inputs(model, function, parsed, inputs, rows, self.settings.max_image_bytes)
-            submission = self._admission.admit_call(version, Call(function, rows, parsed, checked), timeout_s, flow)
+            checked = await aside(
+                work_bytes_of(inputs.values()),
+                check_inputs,
+                *(model, function, parsed, inputs, rows, self.settings.max_image_bytes),
+            )
+            if version.batcher is None:
+                raise ModelNotReady(f"{version.name} is {version.state}.", field="model", retry_after_s=1.0)
+            call = Call(function, rows, parsed, checked)
+            submission = self._admission.admit_call(
+                version, call, timeout_s, flow, beside_bytes=beside_bytes, patient=patient
+            )
         except GenserviceError as error:
             refused(error)
             raise
-        return version, await submission.results()
+        results = await submission.results()
+        self._admission.check_answer(results)
+        return version, results
 
     async def drain(self, limit_s: float) -> None:
-        """Takes nothing new, and waits for what is under way; what is left at the limit ends with SERVER_DRAINING."""
+        """Takes nothing new, and waits for what is under way; what is left at the limit ends with SERVER_DRAINING.
+
+        Long draws do not hold it up: they end with SERVER_DRAINING as soon as the rows that are being made are read,
+        and the error says at which index they can go on elsewhere.
+
+        Args:
+            limit_s: Most seconds to wait.
+        """
         self._draining = True
         for model in self.catalog.models():
             self.catalog.changed(model)
         batchers = [version.batcher for version in self._served() if version.batcher is not None]
+        for batcher in batchers:
+            batcher.end_streams(_go_on_from)
         try:
             async with asyncio.timeout(limit_s):
                 await asyncio.gather(*(batcher.drained() for batcher in batchers))
@@ -288,7 +361,18 @@ class Engine:
                 self._loader.recall(version, content_hash)
         version = self.catalog.ready(name, content_hash)
         check_verb(version, verb)
+        if version.batcher is None:
+            # It is being given up at this moment.
+            raise ModelNotReady(f"{version.name} is {version.state}.", field="model", retry_after_s=1.0)
         return version, version.description
 
     def _refuser(self, version: Version, verb: str, rows: int) -> Any:
         return lambda error: self._observer.refused(version.model, version.number, verb, error.reason, rows)
+
+
+def _go_on_from(index: int) -> ServerDraining:
+    return ServerDraining(
+        f"The server is shutting down: go on at another replica, from index {index}.",
+        metadata={"next_index": str(index)},
+        retry_after_s=1.0,
+    )

@@ -14,6 +14,7 @@ from genservice.engine.runtime import Runtime
 from genservice.engine.settings import EngineSettings
 from genservice.engine.slots import Slots
 from genservice.engine.worker import LoadRequest, StepListener
+from genservice.errors import GenserviceError, InvalidRequest
 
 _WARM = object()
 _T = TypeVar("_T")
@@ -128,20 +129,24 @@ class InlineReplica:
         while await self._thread.call("warm_up", lambda: next(steps, _WARM)) is not _WARM:
             pass
 
-    async def run(self, batch: Batch) -> Sequence[Results]:
+    async def run(self, batch: Batch) -> Sequence[Results | GenserviceError]:
         """Runs a batch, then gives samples the form that each request asked for."""
-        batch = await self._decoded(batch)
-        results = await self._thread.call("run", lambda: self._runtime.run(batch))
-        if batch[0].call.verb != "sample":
-            return results
-        return await asyncio.gather(
-            *(self._formed(piece.call.output, rows) for piece, rows in zip(batch, results, strict=True))
-        )
+        pieces = await self._decoded(batch)
+        good = [piece for piece in pieces if isinstance(piece, Slice)]
+        results = await self._thread.call("run", lambda: self._runtime.run(good)) if good else ()
+        if batch[0].call.verb == "sample":
+            results = await asyncio.gather(
+                *(self._formed(piece.call.output, rows) for piece, rows in zip(good, results, strict=True))
+            )
+        each = iter(results)
+        return [next(each) if isinstance(piece, Slice) else piece for piece in pieces]
 
     async def draw(self, piece: Slice) -> AsyncGenerator[RowEvent, None]:
         """Draws the rows of a slice in slots; between two steps rows join and leave, and batches of others run."""
         slots = self._runtime.slots
         (decoded_piece,) = await self._decoded([piece])
+        if isinstance(decoded_piece, GenserviceError):
+            raise decoded_piece
         moved_rows, piece = piece.start - decoded_piece.start, decoded_piece
         draw = _Draw()
         self._draws[draw] = draw
@@ -183,7 +188,7 @@ class InlineReplica:
             # What has come meanwhile joins the next step.
             await asyncio.sleep(0)
 
-    async def _decoded(self, batch: Batch) -> Batch:
+    async def _decoded(self, batch: Batch) -> Sequence[Slice | InvalidRequest]:
         """The batch with arrays in place of image files; those are decoded in the threads that encode."""
         if not any(has_files(piece.call) for piece in batch):
             return batch

@@ -14,6 +14,7 @@ from genservice.engine.clock import Clock
 from genservice.engine.observer import Observer
 from genservice.engine.seat import Seat, WorkerMaker
 from genservice.engine.settings import EngineSettings
+from genservice.engine.verbs import check_declared
 from genservice.engine.worker import LoadRequest, Replica, Worker
 from genservice.errors import (
     GenserviceError,
@@ -182,7 +183,14 @@ class Loader:
             raise SettingsError(f"The setting {place}: {first['msg']}.") from None
 
     async def _load_chosen(self, chosen: Mapping[str, list[Version]]) -> None:
-        for model, versions in chosen.items():
+        waiting = dict(chosen)
+        while waiting:
+            model = next(iter(waiting))
+            if model not in self._settings.required_models:
+                # After the required ones come those that somebody has asked for meanwhile.
+                asked = (name for name, versions in waiting.items() if any(version.asked for version in versions))
+                model = next(asked, model)
+            versions = waiting.pop(model)
             for version in versions:
                 await self._settle(version)
             stable = self._catalog.labels(model).get(STABLE)
@@ -212,7 +220,9 @@ class Loader:
         version.manifest = manifest = await asyncio.to_thread(store.verify, model, number)
         version.content_hash = await asyncio.to_thread(store.content_hash, model, number)
         version.family = family = check_compatible(manifest, self._families)
-        version.description = description = family.model(manifest.config)
+        description = family.model(manifest.config)
+        check_declared(description)
+        version.description = description
         if description.needs_trust and not self._settings.trust_graphs:
             raise PluginError(
                 f"{version.name} is a graph of its maker's own, which can do what the server may: set "

@@ -194,4 +194,8 @@ class Runtime:
 def _without_padding(output: Mapping[str, NDArray[Any]], lengths: NDArray[np.int32]) -> Mapping[str, NDArray[Any]]:
     """Taggings with zeros where sequences are padded."""
     inside = np.arange(output["labels"].shape[1]) < lengths[:, None]
-    return {"labels": output["labels"] * inside, "marginals": output["marginals"] * inside[..., None]}
+    # What stands there may be NaN, and a product of that is.
+    return {
+        "labels": np.where(inside, output["labels"], 0),
+        "marginals": np.where(inside[..., None], output["marginals"], output["marginals"].dtype.type(0)),
+    }

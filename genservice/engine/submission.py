@@ -71,6 +71,8 @@ class Submission:
         self._ready: dict[int, tuple[Slice, Results]] = {}
         self._under_way = _UnderWay()
         self._error: GenserviceError | None = None
+        self._end = call.row_count
+        self._parting: GenserviceError | None = None
         self._wake: asyncio.Future[None] | None = None
         self._grants: deque[tuple[int, float]] = deque()
         self._on_wanting = wanting
@@ -82,11 +84,16 @@ class Submission:
         return 0 if self.outcome else self.granted_rows - self.taken_rows
 
     @property
+    def read_rows(self) -> int:
+        """Rows that the caller has read."""
+        return self._read_rows
+
+    @property
     def wanted_rows(self) -> int:
         """Rows within the window that are not granted yet."""
         if self.outcome:
             return 0
-        return min(self._read_rows + self._window, self.call.row_count) - self.granted_rows
+        return min(self._read_rows + self._window, self._end) - self.granted_rows
 
     @property
     def waiting_since(self) -> float:
@@ -124,9 +131,24 @@ class Submission:
             self._error = error
             self._close(error.reason)
 
+    def end_early(self, error: GenserviceError) -> None:
+        """Ends the submission with an error, once the rows that were taken are read; others are never computed."""
+        if self._read_rows == self.taken_rows:
+            self.fail(error)
+        elif not self.outcome:
+            self._end = self.granted_rows = self.taken_rows
+            self._grants.clear()
+            self._parting = error
+            self._notify()
+
     def expire(self) -> None:
         """Ends the submission because its deadline is over."""
         self.fail(DeadlineExceeded("The request's deadline passed before its rows were computed."))
+
+    def finish(self) -> None:
+        """Ends the submission because what was read is enough."""
+        if not self.outcome:
+            self._close("ok")
 
     def cancel(self) -> None:
         """Ends the submission because nobody wants the results any more."""
@@ -150,7 +172,7 @@ class Submission:
             GenserviceError: The submission failed.
         """
         try:
-            while self._read_rows < self.call.row_count:
+            while self._read_rows < self._end:
                 await self._anything(chunk_rows, as_ready, whole_chunks)
                 while event := self._under_way.take():
                     yield event
@@ -159,6 +181,9 @@ class Submission:
                     yield self._take(chunk_rows, as_ready)
                 if self.wanted_rows:
                     self._on_wanting(self)
+            if self._parting is not None:
+                self.fail(self._parting)
+                raise self._parting
             self._close("ok")
         finally:
             self.cancel()
@@ -193,7 +218,7 @@ class Submission:
             return bool(self._ready)
         if not whole_chunks:
             return self._read_rows in self._ready
-        place, end = self._read_rows, min(self._read_rows + chunk_rows, self.call.row_count)
+        place, end = self._read_rows, min(self._read_rows + chunk_rows, self._end)
         while place < end and place in self._ready:
             place = self._ready[place][0].stop
         return place >= end
@@ -202,7 +227,7 @@ class Submission:
         """Takes out the rows of the next chunk."""
         ranges: list[tuple[int, int]] = []
         parts: list[Results] = []
-        room = min(chunk_rows, self.call.row_count - self._read_rows)
+        room = min(chunk_rows, self._end - self._read_rows)
         while room:
             start = next(iter(self._ready), -1) if as_ready else self._read_rows
             if start not in self._ready:

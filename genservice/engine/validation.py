@@ -26,7 +26,7 @@ def check_verb(version: Version, verb: str) -> None:
     if verb not in version.verbs:
         verbs = ", ".join(version.verbs)
         raise VerbNotSupported(
-            f"{version.name} cannot {verb}; it can: {verbs}.",
+            f"{version.name} cannot {'find neighbours' if verb == 'neighbours' else verb}; it can: {verbs}.",
             field="model",
             metadata={"verbs": ",".join(version.verbs)},
         )
@@ -110,12 +110,12 @@ def check_inputs(
         The inputs in the order of their declaration, as the model gets them: with defaults, and tokens for strings.
 
     Raises:
-        InvalidRequest: One is missing, not known, or has the wrong type, shape or number of rows.
+        InvalidRequest: One is missing, not known, or has the wrong type, shape or number of rows; or there is no row.
         OutOfRange: One has a value outside its range.
     """
     specs = input_specs(model, function)
     verb = verb_of(function)
-    kind, prefix = {"sample": ("condition", "conditions."), "predict": ("input", "inputs.")}.get(verb, ("input", ""))
+    kind, prefix = "condition" if verb == "sample" else "input", VERBS[verb].prefix
     for name in inputs:
         if name not in specs:
             raise InvalidRequest(f"The model has no {kind} {name!r}.{suggestion(name, specs)}", field=f"{prefix}{name}")
@@ -132,15 +132,28 @@ def check_inputs(
             spec.validate(rows, field=field)
         if not len(rows):
             raise InvalidRequest(f"`{field}` has no rows.", field=field)
-        if verb == "sample" and len(rows) not in (1, row_count):
-            raise InvalidRequest(
-                f"`{field}` has 1 row for all samples, or one a sample ({row_count}); got {len(rows)}.", field=field
-            )
-        if verb != "sample" and name not in VERBS[verb].shared and len(rows) != row_count:
-            raise InvalidRequest(f"`{field}` has {len(rows)} rows; the request has {row_count}.", field=field)
+        _check_count(verb, name, rows, row_count, field)
+    if not row_count:
+        raise InvalidRequest("`inputs` is empty: the request has no rows.", field="inputs")
     whole = {name: inputs[name] if name in inputs else spec.default_row() for name, spec in specs.items()}
     model.validate(verb, options, whole)
     return {name: _tokens(model, rows, f"{prefix}{name}") for name, rows in whole.items()}
+
+
+def _check_count(verb: str, name: str, rows: Rows, row_count: int, field: str) -> None:
+    """Checks that an input has a row for each of the request's, or one where that is enough."""
+    count = len(rows)
+    if verb == "sample":
+        if count not in (1, row_count):
+            raise InvalidRequest(
+                f"`{field}` has 1 row for all samples, or one a sample ({row_count}); got {count}.", field=field
+            )
+        return
+    shared = name in VERBS[verb].shared
+    if count != row_count and not (shared and count == 1):
+        raise InvalidRequest(f"`{field}` has {count} rows; the request has {row_count}.", field=field)
+    if shared and any(value != rows[0] for value in rows):
+        raise InvalidRequest(f"`{field}` is the same for all rows of a request.", field=field)
 
 
 def _check_files(spec: TensorSpec, files: list[Any], field: str, max_image_bytes: int) -> None:

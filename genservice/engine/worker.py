@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from genservice.engine.call import Batch, Results, RowEvent, Slice
+from genservice.errors import GenserviceError
 from genservice.model.base import Model
 from genservice.store.manifest import Serving
 
@@ -71,11 +72,11 @@ class Replica(Protocol):
             PluginError: The model breaks one.
         """
 
-    async def run(self, batch: Batch) -> Sequence[Results]:
+    async def run(self, batch: Batch) -> Sequence[Results | GenserviceError]:
         """Runs a batch.
 
         Returns:
-            The results of each slice.
+            The results of each slice; an error in the place of one whose own fault is known.
 
         Raises:
             GenserviceError: The request is at fault.

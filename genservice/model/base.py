@@ -46,7 +46,7 @@ class Model(ABC):
     Attributes:
         family: Name of the family, unique among all plugins, such as `gan`.
         Options: Options of every verb of the model; per row unless marked `Static`.
-        event: One row that the model samples, classifies, scores or embeds.
+        event: One row that the model samples, classifies, scores or embeds; a model that only predicts needs none.
         labels: Names of the classes, for models that know classes.
         conditions: Other inputs of a draw, by name; a request gives all that have no default.
         tokens: What `tokenize` makes of a string of the event or of a condition, before the model gets it: int32

@@ -1,23 +1,23 @@
 """What the services of both kinds do alike."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Never, Protocol
+from typing import Any, Protocol, cast
 
 from numpy.typing import NDArray
 
+from genservice.engine.aside import aside, work_bytes_of
 from genservice.engine.call import Rows
 from genservice.engine.catalog import Version
 from genservice.engine.engine import Engine
-from genservice.engine.validation import check_verb
+from genservice.engine.sequences import pad
 from genservice.engine.verbs import VERBS
-from genservice.errors import GenserviceError, VerbNotSupported
-from genservice.model.base import Model
+from genservice.errors import GenserviceError
 from genservice.server import convert
 from genservice.server.caller import CallerContext, flow_of
 from genservice.server.rpc import note
 from genservice.store.names import ModelName
-from genservice.v1 import types_pb2
+from genservice.v1 import classification_pb2, types_pb2
 
 
 class Request(Protocol):
@@ -50,55 +50,68 @@ async def run(
     Raises:
         GenserviceError: The request is refused, or failed.
     """
-    version, results = await run_function(engine, request, context, verb, inputs)
+    with engine.using(ModelName.parse(request.model), verb) as version:
+        results = await run_on(engine, version, request, context, verb, inputs)
     return version, results[VERBS[verb].outputs[0]]
 
 
-async def run_function(
-    engine: Engine, request: Request, context: Context, function: str, inputs: Mapping[str, Rows]
-) -> tuple[Version, Mapping[str, NDArray[Any]]]:
-    """Runs a function of a model that is answered at once.
+async def run_on(
+    engine: Engine,
+    version: Version,
+    request: Request,
+    context: Context,
+    function: str,
+    inputs: Mapping[str, Rows],
+    *,
+    beside_bytes: int = 0,
+) -> Mapping[str, NDArray[Any]]:
+    """Runs a function of a version that is being used.
+
+    Args:
+        engine: Does the work.
+        version: What `Engine.using` gave.
+        request: Has the options.
+        context: Who calls, and until when.
+        function: As `Engine.call` takes it.
+        inputs: Its inputs.
+        beside_bytes: Bytes of the request that the model does not get.
 
     Returns:
-        The version that answered, and the results by name.
+        The results by name.
 
     Raises:
         GenserviceError: The request is refused, or failed.
     """
-    name = ModelName.parse(request.model)
-    options = convert.options(request.options)
-    flow = flow_of(context)
     results: Any
-    version, results = await engine.call(name, function, inputs, options, timeout_s=context.time_remaining(), flow=flow)
-    note(str(version.name), len(next(iter(results.values()))))
-    return version, results
-
-
-def model_of(engine: Engine, request: Request, verb: str) -> Model:
-    """What the version that would answer declares.
-
-    Raises:
-        GenserviceError: There is none, or it has no such verb.
-    """
-    version = engine.catalog.ready(ModelName.parse(request.model))
-    check_verb(version, verb)
-    assert version.description is not None
-    return version.description
-
-
-def refuse(engine: Engine, request: Request, verb: str) -> Never:
-    """Refuses a verb that this release does not have.
-
-    Raises:
-        GenserviceError: VerbNotSupported; or what is wrong with the model's name.
-    """
-    version = engine.catalog.ready(ModelName.parse(request.model))
-    verbs = [known for known in version.verbs if known != verb]
-    raise VerbNotSupported(
-        f"This release does not serve `{verb}`; {version.name} can: {', '.join(verbs)}.",
-        field="model",
-        metadata={"verbs": ",".join(verbs)},
+    _, results = await engine.call(
+        version,
+        function,
+        inputs,
+        convert.options(request.options),
+        timeout_s=context.time_remaining(),
+        flow=flow_of(context),
+        beside_bytes=beside_bytes,
     )
+    note(str(version.name), len(next(iter(results.values()))))
+    return cast("Mapping[str, NDArray[Any]]", results)
+
+
+async def padded(
+    engine: Engine, version: Version, verb: str, messages: Sequence[classification_pb2.Sequence], context: Context
+) -> dict[str, Any]:
+    """Reads the sequences of a request as inputs of `tag`.
+
+    Padding makes many bytes of few, so nothing is padded before it is known that there are not too many sequences.
+
+    Raises:
+        GenserviceError: There are too many, or one is not as the model takes it.
+    """
+    model: Any = version.description
+    with field_named("inputs", "sequences"):
+        engine.check_size(version, verb, len(messages), flow_of(context))
+    sequences = convert.sequences(messages, "sequences")
+    work = work_bytes_of(sequences) + len(sequences) * model.positions
+    return await aside(work, pad, model, sequences)
 
 
 @contextmanager
@@ -109,4 +122,5 @@ def field_named(engine_name: str, request_name: str) -> Iterator[None]:
     except GenserviceError as error:
         if error.field == engine_name or error.field.startswith(f"{engine_name}."):
             error.field = request_name + error.field.removeprefix(engine_name)
+            error.message = error.message.replace(f"`{engine_name}", f"`{request_name}")
         raise

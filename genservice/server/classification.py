@@ -1,6 +1,5 @@
 """ClassificationService: classifies, embeds, compares and labels."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -8,18 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genservice.engine.aside import aside, work_bytes_of
 from genservice.engine.call import Rows
 from genservice.engine.catalog import Version
 from genservice.engine.engine import Engine
-from genservice.engine.sequences import pad
 from genservice.engine.verbs import prediction
-from genservice.errors import GenserviceError, InvalidRequest, OutOfRange, suggestion
+from genservice.errors import GenserviceError, InvalidRequest, OutOfRange
 from genservice.server import convert
-from genservice.server.calls import Context, field_named, model_of, run, run_function
+from genservice.server.calls import Context, field_named, padded, run, run_on
+from genservice.server.gallery import HELD_FORMS, gallery_of, nearest
 from genservice.server.in_order import answers_in_order
+from genservice.store.names import ModelName
 from genservice.v1 import classification_pb2 as pb
 from genservice.v1.classification_pb2_grpc import ClassificationServiceServicer
 
+SORT_WORK = 4
+"""How much more work than a look at numbers their sorting is."""
 MOST_UNDER_WAY = 8
 """Most requests of one StreamClassify that are answered at once: enough to share batches, and bounded in memory."""
 
@@ -36,14 +39,16 @@ class ClassificationService(ClassificationServiceServicer):
 
     async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:  # noqa: N802
         """Gives p(label | x)."""
-        if request.top_k:
-            self._check_top_k(request)
         inputs = {"inputs": convert.rows(request.inputs, "inputs")}
-        version, probabilities = await run(self._engine, request, context, "classify", inputs)
-        probabilities = probabilities.astype(np.float32, copy=False)
+        with self._engine.using(ModelName.parse(request.model), "classify") as version:
+            _check_top_k(request.top_k, version)
+            results = await run_on(self._engine, version, request, context, "classify", inputs)
+        probabilities = results["probabilities"].astype(np.float32, copy=False)
         response = pb.ClassifyResponse(model=str(version.name), probabilities=convert.tensor(probabilities))
         if request.top_k:
-            response.top.extend(_top(version, probabilities, request.top_k))
+            # Sorting is the work of more than one look.
+            top = await aside(SORT_WORK * probabilities.nbytes, _top, version, probabilities, request.top_k)
+            response.top.extend(top)
         return response
 
     async def StreamClassify(  # noqa: N802
@@ -71,33 +76,36 @@ class ClassificationService(ClassificationServiceServicer):
 
     async def Compare(self, request: pb.CompareRequest, context: Context) -> pb.CompareResponse:  # noqa: N802
         """Says of each pair whether both show the same."""
-        model: Any = model_of(self._engine, request, "compare")
-        inputs, others = convert.rows(request.inputs, "inputs"), convert.rows(request.others, "others")
-        if len(inputs) != len(others):
-            raise InvalidRequest(f"`others` has {len(others)} rows, and `inputs` {len(inputs)}.", field="others")
-        version, left = await run(self._engine, request, context, "embed", {"inputs": inputs})
-        with field_named("inputs", "others"):
-            # Of the same version, whatever is loaded meanwhile.
-            pinned = pb.CompareRequest(model=str(version.name), options=request.options)
-            _, right = await run(self._engine, pinned, context, "embed", {"inputs": others})
-        distances = np.linalg.norm(left - right, axis=1).astype(np.float32)
+        with self._engine.using(ModelName.parse(request.model), "compare") as version:
+            model: Any = version.description
+            inputs, others = convert.rows(request.inputs, "inputs"), convert.rows(request.others, "others")
+            if len(inputs) != len(others):
+                raise InvalidRequest(f"`others` has {len(others)} rows, and `inputs` {len(inputs)}.", field="others")
+            left = await run_on(self._engine, version, request, context, "embed", {"inputs": inputs})
+            with field_named("inputs", "others"):
+                right = await run_on(self._engine, version, request, context, "embed", {"inputs": others})
+        pair = left["embeddings"], right["embeddings"]
+        distances = await aside(work_bytes_of(pair), _distances, *pair)
         return pb.CompareResponse(
             model=str(version.name), distances=convert.tensor(distances), threshold=model.threshold
         )
 
     async def Identify(self, request: pb.IdentifyRequest, context: Context) -> pb.IdentifyResponse:  # noqa: N802
         """Finds each input in a gallery."""
-        model: Any = model_of(self._engine, request, "identify")
-        gallery = _gallery(request)
-        inputs = {"inputs": convert.rows(request.inputs, "inputs")}
-        version, embeddings = await run(self._engine, request, context, "embed", inputs)
+        with self._engine.using(ModelName.parse(request.model), "identify") as version:
+            model: Any = version.description
+            inputs = {"inputs": convert.rows(request.inputs, "inputs")}
+            gallery = await aside(len(request.gallery.data), gallery_of, request)
+            beside = HELD_FORMS * gallery.nbytes
+            results = await run_on(self._engine, version, request, context, "embed", inputs, beside_bytes=beside)
+        embeddings = results["embeddings"]
         if gallery.shape[1] != embeddings.shape[1]:
             raise InvalidRequest(
                 f"`gallery` has entries of {gallery.shape[1]} dimensions, and {version.name} embeds in "
                 f"{embeddings.shape[1]}.",
                 field="gallery",
             )
-        places, distances = await asyncio.to_thread(nearest, embeddings, gallery)
+        places, distances = await nearest(embeddings, gallery)
         found = zip(places.tolist(), distances.tolist(), strict=True)
         names = [request.names[place] if distance < model.threshold else "" for place, distance in found]
         return pb.IdentifyResponse(
@@ -106,9 +114,9 @@ class ClassificationService(ClassificationServiceServicer):
 
     async def Neighbours(self, request: pb.NeighboursRequest, context: Context) -> pb.NeighboursResponse:  # noqa: N802
         """Finds the nearest reference rows of each input."""
-        model_of(self._engine, request, "neighbours")
-        inputs = {"inputs": convert.rows(request.inputs, "inputs"), "k": np.array([request.k], np.int32)}
-        version, results = await run_function(self._engine, request, context, "neighbours", inputs)
+        with self._engine.using(ModelName.parse(request.model), "neighbours") as version:
+            inputs = {"inputs": convert.rows(request.inputs, "inputs"), "k": np.array([request.k], np.int32)}
+            results = await run_on(self._engine, version, request, context, "neighbours", inputs)
         return pb.NeighboursResponse(
             model=str(version.name),
             indexes=convert.tensor(results["indexes"].astype(np.int64, copy=False)),
@@ -117,76 +125,56 @@ class ClassificationService(ClassificationServiceServicer):
 
     async def Tag(self, request: pb.TagRequest, context: Context) -> pb.TagResponse:  # noqa: N802
         """Gives one label to each position of a sequence."""
-        model: Any = model_of(self._engine, request, "tag")
-        inputs = pad(model, convert.sequences(request.sequences, "sequences"))
-        lengths: Any = inputs["lengths"]
-        with field_named("inputs", "sequences"):
-            version, results = await run_function(self._engine, request, context, "tag", inputs)
-        labels, marginals = results["labels"], results["marginals"].astype(np.float32, copy=False)
-        taggings = [
-            pb.Tagging(
-                labels=[model.labels[place] for place in labels[row, :length].tolist()],
-                marginals=convert.tensor(marginals[row, :length]),
-            )
-            for row, length in enumerate(lengths.tolist())
-        ]
+        with self._engine.using(ModelName.parse(request.model), "tag") as version:
+            inputs = await padded(self._engine, version, "tag", request.sequences, context)
+            with field_named("inputs", "sequences"):
+                results = await run_on(self._engine, version, request, context, "tag", inputs)
+        marginals = results["marginals"]
+        taggings = await aside(marginals.nbytes, _taggings, version, results["labels"], marginals, inputs["lengths"])
         return pb.TagResponse(model=str(version.name), taggings=taggings)
 
     async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:  # noqa: N802
         """Calls a signature of the model as it is."""
-        model: Any = model_of(self._engine, request, "predict")
-        name = request.signature or model.default_signature
-        if name not in model.signatures:
-            raise InvalidRequest(
-                f"The model has no signature {name!r}.{suggestion(name, model.signatures)}", field="signature"
-            )
-        inputs: dict[str, Rows] = {
-            key: convert.tensor_rows(message, f"inputs.{key}") for key, message in request.inputs.items()
-        }
-        version, results = await run_function(self._engine, request, context, prediction(name), inputs)
+        with self._engine.using(ModelName.parse(request.model), "predict") as version:
+            model: Any = version.description
+            inputs: dict[str, Rows] = {
+                key: convert.tensor_rows(message, f"inputs.{key}") for key, message in request.inputs.items()
+            }
+            function = prediction(request.signature or model.default_signature)
+            results = await run_on(self._engine, version, request, context, function, inputs)
         return pb.PredictResponse(
             model=str(version.name), outputs={key: convert.tensor(column) for key, column in results.items()}
         )
 
-    def _check_top_k(self, request: pb.ClassifyRequest) -> None:
-        most = len(model_of(self._engine, request, "classify").labels)
-        if request.top_k < 0:
-            raise InvalidRequest(f"`top_k` is 0 or greater; got {request.top_k}.", field="top_k")
-        if request.top_k > most:
-            raise OutOfRange(f"`top_k` is at most {most}, the number of labels; got {request.top_k}.", field="top_k")
+
+def _check_top_k(top_k: int, version: Version) -> None:
+    assert version.description is not None
+    most = len(version.description.labels)
+    if top_k < 0:
+        raise InvalidRequest(f"`top_k` is 0 or greater; got {top_k}.", field="top_k")
+    if top_k > most:
+        raise OutOfRange(f"`top_k` is at most {most}, the number of labels; got {top_k}.", field="top_k")
 
 
-def _gallery(request: pb.IdentifyRequest) -> NDArray[Any]:
-    """The gallery of a request, float32 `[entries, dimensions]`."""
-    if not request.HasField("gallery") or not request.names:
-        raise InvalidRequest("`gallery` is empty: enrol at least one entry, with its name.", field="gallery")
-    gallery = convert.tensor_rows(request.gallery, "gallery")
-    if gallery.dtype != np.float32 or gallery.ndim != 2 or not np.isfinite(gallery).all():
-        raise InvalidRequest("`gallery` takes float32 `[entries, dimensions]` of finite numbers.", field="gallery")
-    if len(gallery) != len(request.names):
-        raise InvalidRequest(f"`names` has {len(request.names)} names for {len(gallery)} entries.", field="names")
-    if not all(request.names):
-        raise InvalidRequest("`names` has an empty name.", field="names")
-    return gallery
+def _distances(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float32]:
+    """The Euclidean distance of each pair of rows."""
+    distances: NDArray[np.float32] = np.linalg.norm(left - right, axis=1).astype(np.float32)
+    return distances
 
 
-def nearest(rows: NDArray[Any], gallery: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The nearest entry of each row, and its Euclidean distance.
-
-    Args:
-        rows: float32 `[rows, dimensions]`.
-        gallery: float32 `[entries, dimensions]`.
-
-    Returns:
-        Places int64 `[rows]`, the first of several that are equally near; distances float32 `[rows]`.
-    """
-    places = np.empty(len(rows), np.int64)
-    distances = np.empty(len(rows), np.float32)
-    for number, row in enumerate(rows):
-        each = np.linalg.norm(gallery - row, axis=1)
-        places[number] = each.argmin()
-        distances[number] = each[places[number]]
-    return places, distances
+def _taggings(
+    version: Version, labels: NDArray[Any], marginals: NDArray[Any], lengths: NDArray[np.int32]
+) -> list[pb.Tagging]:
+    """What was found of each sequence, without its padding."""
+    assert version.description is not None
+    names = version.description.labels
+    return [
+        pb.Tagging(
+            labels=[names[place] for place in labels[row, :length].tolist()],
+            marginals=convert.tensor(marginals[row, :length].astype(np.float32, copy=False)),
+        )
+        for row, length in enumerate(lengths.tolist())
+    ]
 
 
 def _top(version: Version, probabilities: NDArray[Any], top_k: int) -> list[pb.TopLabels]:

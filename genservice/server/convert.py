@@ -13,7 +13,7 @@ from genservice.engine.call import Call, Output, RowPreview, Rows, RowText
 from genservice.engine.cascade import Rule
 from genservice.engine.catalog import Catalog, Version
 from genservice.engine.submission import Chunk
-from genservice.engine.verbs import features_of
+from genservice.engine.verbs import event_of, features_of
 from genservice.errors import GenserviceError, InvalidRequest
 from genservice.model.base import Comparer, Generator, Model, Predictor, Retriever, Tagger
 from genservice.model.media import INPUT_FORMATS
@@ -244,7 +244,7 @@ def rule(message: generation_pb2.SampleFilter) -> Rule:
         classifier = ModelName.parse(message.classifier)
         values = options(message.options)
     except GenserviceError as error:
-        error.field = f"filter.{error.field.replace('model', 'classifier', 1)}"
+        error.field = f"filter.{'classifier' if error.field == 'model' else error.field}"
         raise
     return Rule(classifier, message.label, message.min_probability, message.max_draws, values)
 
@@ -313,7 +313,8 @@ def version_message(version: Version) -> models_pb2.ModelVersion:
         message.media_types.extend(version.description.media_types)
         message.features.extend(features_of(version.description))
         _capabilities(version.description, message)
-        spec(version.description.event, message.event)
+        if (event := event_of(version.description)) is not None:
+            spec(event, message.event)
         _specs(version.description.conditions, message.conditions)
     return message
 

@@ -5,21 +5,27 @@ from contextlib import aclosing
 from time import perf_counter
 from typing import Any
 
+from genservice.engine.aside import aside
 from genservice.engine.call import RowPreview, Rows, RowText
-from genservice.engine.cascade import begin_cascade
+from genservice.engine.cascade import Kept, cascade
+from genservice.engine.catalog import Version
 from genservice.engine.engine import Draw, Engine
-from genservice.engine.sequences import pad, pad_labellings
+from genservice.engine.sequences import pad_labellings
 from genservice.engine.submission import Event
+from genservice.engine.validation import check_verb
 from genservice.errors import InvalidRequest
 from genservice.model.base import Tagger
 from genservice.server import convert
 from genservice.server.caller import flow_of
-from genservice.server.calls import Context, field_named, model_of, refuse, run
+from genservice.server.calls import Context, field_named, padded, run, run_on
 from genservice.server.rpc import note
 from genservice.store.names import ModelName
 from genservice.telemetry.metrics import Metrics
 from genservice.v1 import generation_pb2 as pb
 from genservice.v1.generation_pb2_grpc import GenerationServiceServicer
+
+LABEL_BYTES = 128
+"""Bytes of an array that are looked at in the time in which a label's place is found."""
 
 
 class GenerationService(GenerationServiceServicer):
@@ -72,46 +78,37 @@ class GenerationService(GenerationServiceServicer):
             if getattr(request, field):
                 raise InvalidRequest(f"`{field}` cannot be had together with `filter`.", field=field)
         started = perf_counter()
-        cascade = begin_cascade(
-            self._engine,
-            name,
-            convert.rule(request.filter),
-            flow=flow_of(context),
-            remaining_s=context.time_remaining,
-            **asked,
-        )
-        draw = cascade.draw
-        call = draw.submission.call
-        try:
+        rule, flow = convert.rule(request.filter), flow_of(context)
+        with cascade(self._engine, name, rule, flow=flow, remaining_s=context.time_remaining, **asked) as admitted:
+            draw = admitted.draw
             yield _header(draw)
             pace = self._metrics.pace(draw.version.model, draw.version.number)
             draw_count = 0
-            async with aclosing(cascade.kept()) as steps:
+            async with aclosing(admitted.kept()) as steps:
                 async for kept in steps:
                     pace.told()
                     draw_count = kept.draw_count
-                    next_index = call.first_index + draw_count
-                    note(str(draw.version.name), len(kept.chunk) if kept.chunk is not None else 0)
-                    if kept.chunk is None:
-                        yield convert.progress(next_index)
-                    else:
-                        yield convert.chunk(call, kept.chunk, next_index)
+                    response = _kept_response(draw, kept)
+                    # As of all samples, a slow reader holds one form of them.
+                    del kept
+                    yield response
+                    del response
             pace.ended()
             summary = pb.SampleSummary(
                 sample_count=request.sample_count, elapsed_seconds=perf_counter() - started, draw_count=draw_count
             )
             yield pb.SampleResponse(summary=summary)
-        finally:
-            draw.submission.cancel()
 
     async def Score(self, request: pb.ScoreRequest, context: Context) -> pb.ScoreResponse:  # noqa: N802
         """Gives log p(x), or log p(labelling | sequence)."""
-        model: Any = model_of(self._engine, request, "score")
-        inputs = _labelled(request, model) if isinstance(model, Tagger) else _scored(request)
-        with field_named("inputs", "sequences" if isinstance(model, Tagger) else "inputs"):
-            version, log_prob = await run(self._engine, request, context, "score", inputs)
+        with self._engine.using(ModelName.parse(request.model), "score") as version:
+            model: Any = version.description
+            labelled = isinstance(model, Tagger)
+            inputs = await self._labelled(request, version, context) if labelled else _scored(request)
+            with field_named("inputs", "sequences" if labelled else "inputs"):
+                results = await run_on(self._engine, version, request, context, "score", inputs)
         kind = pb.ScoreKind.Value(f"SCORE_KIND_{model.score_kind}")
-        return pb.ScoreResponse(model=str(version.name), log_prob=convert.tensor(log_prob), kind=kind)
+        return pb.ScoreResponse(model=str(version.name), log_prob=convert.tensor(results["log_prob"]), kind=kind)
 
     async def Encode(self, request: pb.EncodeRequest, context: Context) -> pb.EncodeResponse:  # noqa: N802
         """Maps inputs to latents."""
@@ -131,9 +128,19 @@ class GenerationService(GenerationServiceServicer):
     async def Interpolate(  # noqa: N802
         self, request: pb.InterpolateRequest, context: Context
     ) -> AsyncGenerator[pb.InterpolateResponse, None]:
-        """Is not served yet."""
-        refuse(self._engine, request, "interpolate")
-        yield
+        """Is not served yet: no model has this verb."""
+        check_verb(self._engine.catalog.ready(ModelName.parse(request.model)), "interpolate")
+        yield pb.InterpolateResponse()  # never reached: it makes this a stream
+
+    async def _labelled(self, request: pb.ScoreRequest, version: Version, context: Context) -> dict[str, Rows]:
+        """Reads sequences and their labellings."""
+        if request.HasField("inputs"):
+            raise InvalidRequest("The model scores the `labellings` of `sequences`, not `inputs`.", field="inputs")
+        inputs = await padded(self._engine, version, "score", request.sequences, context)
+        labellings = [list(each.rows) for each in request.labellings]
+        work = LABEL_BYTES * sum(map(len, labellings))
+        labels = await aside(work, pad_labellings, version.description, labellings, inputs["lengths"])
+        return {**inputs, "labels": labels}
 
 
 def _asked(request: pb.SampleRequest) -> dict[str, Any]:
@@ -159,12 +166,12 @@ def _scored(request: pb.ScoreRequest) -> dict[str, Rows]:
     return {"inputs": convert.rows(request.inputs, "inputs")}
 
 
-def _labelled(request: pb.ScoreRequest, model: Tagger) -> dict[str, Rows]:
-    if request.HasField("inputs"):
-        raise InvalidRequest("The model scores the `labellings` of `sequences`, not `inputs`.", field="inputs")
-    inputs = pad(model, convert.sequences(request.sequences, "sequences"))
-    lengths: Any = inputs["lengths"]
-    return {**inputs, "labels": pad_labellings(model, [list(each.rows) for each in request.labellings], lengths)}
+def _kept_response(draw: Draw, kept: Kept) -> bytes:
+    """What passed of a draw, serialized."""
+    call = draw.submission.call
+    next_index = call.first_index + kept.draw_count
+    note(str(draw.version.name), len(kept.chunk) if kept.chunk is not None else 0)
+    return convert.progress(next_index) if kept.chunk is None else convert.chunk(call, kept.chunk, next_index)
 
 
 def _response(draw: Draw, event: Event) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -122,14 +123,18 @@ class Server:
         return self._bound
 
     async def drain(self) -> None:
-        """Ends in good order: not ready, then refusing, then the requests under way, then the listeners; HTTP last."""
+        """Ends in good order: not ready, then nothing new, then what is under way, then the connections; HTTP last."""
         self._log.info("draining", wait_s=self.settings.drain_wait_s, limit_s=self.settings.drain_limit_s)
         self._leaving = True
+        self._metrics.drain_began(time.time() + self.settings.drain_wait_s + self.settings.drain_limit_s + FLUSH_S)
         self._health.leave()
         await asyncio.sleep(self.settings.drain_wait_s)
+        # At once nobody can connect, and a GOAWAY asks clients to connect elsewhere; RPCs that they have go on.
+        going = asyncio.gather(*self._stopping(self.settings.drain_limit_s + FLUSH_S))
         await self._engine.drain(self.settings.drain_limit_s)
         self._changes.close()
         await self._stop_listeners(FLUSH_S)
+        await going
         await self.close()
         self._log.info("drained")
 
@@ -187,8 +192,12 @@ class Server:
         return listener.bind(self.settings.admin_listen, setting="admin_listen")
 
     async def _stop_listeners(self, grace_s: float) -> None:
-        listeners, self._listeners = self._listeners, []
-        await asyncio.gather(*(listener.server.stop(grace_s) for listener in listeners))
+        stopping = self._stopping(grace_s)
+        self._listeners = []
+        await asyncio.gather(*stopping)
+
+    def _stopping(self, grace_s: float) -> list[Coroutine[Any, Any, None]]:
+        return [listener.server.stop(grace_s) for listener in self._listeners]
 
 
 async def until_signalled(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

@@ -52,9 +52,10 @@ class ServerSettings(_Frozen):
     max_connection_age_s: float | None = Field(default=None, gt=0)
     """Seconds after which a client is asked to connect again, to find new replicas; RPCs finish. Absent: never."""
     drain_wait_s: float = Field(default=0, ge=0)
-    """Seconds between reporting NOT_SERVING and refusing requests: the time that load balancers need to hear of it."""
+    """Seconds between reporting NOT_SERVING and sending clients away: the time that load balancers need to hear of
+    it."""
     drain_limit_s: float = Field(default=30, ge=0)
-    """Most seconds that requests under way have at shutdown."""
+    """Most seconds that requests under way have at shutdown; long streams end before, and go on elsewhere."""
     caller_weights: Mapping[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     """By caller: its share among callers, where 1 is what others have. Callers are `x509:NAME` by the common name of
     their certificates, or by their first other name; without mTLS `ipv4:ADDRESS`, `ipv6:ADDRESS`, or `unix`."""

@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +18,11 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from genservice.plugin_host import PluginHost
+from genservice.store.store import ModelStore
+
 MODELS = frozenset({"fashion-gan", "fashion-cnn", "fashion-diffusion", "fashion-logistic", "shakespeare"})
+"""Those of the models that ship which most tests call; all of them together take a minute to load."""
 LIMIT_S = 120
 POLL_S = 0.05
 
@@ -104,15 +109,29 @@ def serving(listen="127.0.0.1:0", *, models=MODELS, arguments=(), environment=No
 
 
 @pytest.fixture(scope="session")
-def server():
-    with serving() as running:
+def some_models(tmp_path_factory):
+    """A store with the models that most tests call."""
+    folder = tmp_path_factory.mktemp("models")
+    for shipped in map(ModelStore, ([store] for store in PluginHost.discover().stores)):
+        for model in MODELS.intersection(shipped.models()):
+            shutil.copytree(shipped.directory(model, 1).parent, folder / model)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(some_models):
+    with serving(arguments=["--store", some_models]) as running:
         yield running
 
 
 @pytest.fixture
-def another_server():
-    """Starts a further server process: `with another_server() as running`."""
-    return serving
+def another_server(some_models):
+    """Starts a further server process: `with another_server() as running`; of these models, or of other arguments."""
+
+    def start(listen="127.0.0.1:0", *, arguments=("--store", some_models), **more):
+        return serving(listen, arguments=arguments, **more)
+
+    return start
 
 
 class CuttingProxy:

@@ -10,17 +10,21 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from genservice.store.manifest import Manifest
 from genservice.store.store import ModelStore
-from genservice_client import Client, ModelState, RetryPolicy, UnavailableError
+from genservice_client import Client, ModelState, RetryPolicy, SampleFilter, UnavailableError
 
 TOYS = Path(__file__).parents[1] / "unit" / "cli" / "toys"
 LIMIT_S = 60
+KEPT_SAMPLES = 4_000
+"""Far more than a server has made by the time that its first chunk is read."""
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -116,6 +120,70 @@ def test_a_call_that_hangs_does_not_keep_a_server_from_ending(tmp_path: Path, wo
             assert (ended["event"], ended["level"]) == ("ended although calls hang", "warning")
             assert all(name.startswith("model") for name in ended["threads"])
         assert events[-1]["event"] == "drained"
+
+
+def published(folder: Path, *families: str) -> Path:
+    def build(directory: Path, family: str) -> Manifest:
+        if family in ("toy-garments", "toy-judge"):
+            np.save(directory / "patterns.npy", patterns())
+        return Manifest(family=family, plugin="genservice-toys", plugin_version="1.0")
+
+    store = ModelStore([folder])
+    for family in families:
+        store.publish(family, partial(build, family=family))
+    return folder
+
+
+def patterns() -> np.ndarray:
+    """Hats, gloves and scarves of the toy plugin: bright lines, as many as the number of the label."""
+    lines = np.arange(8)[:, None, None] < np.arange(1, 4)[:, None, None, None]
+    return np.where(lines, 0.6, -0.6) * np.ones((1, 1, 6, 1))
+
+
+def test_picture_files_are_decoded_by_a_worker_and_compared(tmp_path: Path) -> None:
+    store = published(tmp_path / "store", "toy-faces")
+    paths = [tmp_path / "dark.png", tmp_path / "light.webp"]
+    for path, value in zip(paths, (20, 200), strict=True):
+        Image.new("L", (3, 4), value).save(path)
+    ports = ("--listen", "127.0.0.1:0", "--http-listen", "")
+    with serving("--store", store, *ports) as (process, addresses), Client(addresses["grpc"]) as client:
+        ready(client, "toy-faces")
+        assert client.compare("toy-faces", paths, paths[::-1]).same.tolist() == [False, False]
+        gallery = client.gallery("toy-faces")
+        for path in paths:
+            gallery.enrol(path.stem, path)
+        assert gallery.identify(paths).names == ("dark", "light")
+        done = genservice("compare", "toy-faces", *paths[:1] * 2, "--json", "--server", addresses["grpc"])
+        assert json.loads(done.stdout)["rows"][0]["same"], done.stderr
+        maps = Path(f"/proc/{process.pid}/maps").read_text()
+        assert "_imaging." not in maps, "the server process has loaded Pillow"
+
+
+def test_a_filtered_draw_outlives_a_server_that_is_killed(tmp_path: Path) -> None:
+    store = published(tmp_path / "store", "toy-garments", "toy-judge")
+    keep = SampleFilter(classifier="toy-judge", label="glove", min_probability=0.5)
+    ports = ("--listen", "127.0.0.1:0", "--http-listen", "")
+    with serving("--store", store, *ports) as (first, one), serving("--store", store, *ports) as (second, other):
+        targets = [one["grpc"], other["grpc"]]
+        for target in targets:
+            with Client(target) as client:
+                ready(client, "toy-garments")
+                ready(client, "toy-judge")
+        with Client(targets[0]) as client:
+            undisturbed = client.sample("toy-garments", KEPT_SAMPLES, seed=7, keep=keep)
+            whole = undisturbed.all()
+        # The classifier's version is asked for first, so that the draw is the second server's.
+        with Client(targets) as client:
+            stream = client.sample("toy-garments", KEPT_SAMPLES, seed=7, keep=keep)
+            chunks = [stream.read()]
+            second.kill()
+            second.wait()
+            chunks += stream
+        assert stream.summary.resume_count >= 1
+        assert stream.summary.draw_count == undisturbed.summary.draw_count
+        np.testing.assert_array_equal(np.concatenate([chunk.indexes for chunk in chunks]), whole.indexes)
+        np.testing.assert_allclose(np.concatenate([chunk.to_numpy() for chunk in chunks]), whole.to_numpy(), atol=1e-5)
+        assert first.poll() is None
 
 
 def test_settings_come_from_the_environment_and_a_file(store: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from genservice.server.server import Server, until_signalled
 from genservice.server.settings import ServerSettings
 from genservice.v1.classification_pb2 import ClassifyRequest
 from genservice.v1.generation_pb2 import SampleRequest
+from genservice.v1.generation_pb2_grpc import GenerationServiceStub
 from genservice.v1.types_pb2 import OptionValue
 
 
@@ -43,7 +44,7 @@ async def test_it_listens_on_a_unix_socket(serve, tmp_path):
         assert running.server.bound.http is None
 
 
-async def test_a_drain_refuses_what_is_new_and_finishes_what_is_under_way(serve, gate, refused, read_all):
+async def test_a_drain_sends_clients_away_and_finishes_what_is_under_way(serve, gate, refused, read_all):
     async with serve() as running:
         gate.shut()
         under_way = asyncio.ensure_future(
@@ -55,8 +56,11 @@ async def test_a_drain_refuses_what_is_new_and_finishes_what_is_under_way(serve,
         drain = asyncio.create_task(running.server.drain())
         await draining.wait()
         refusal = await refused(running.generation.Sample(SampleRequest(model="models/toy", sample_count=1)))
-        assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
-        assert refusal.retry is not None
+        # Over a connection that was told to go away, or none: the server itself has no say any more.
+        assert refusal.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+        async with grpc.aio.insecure_channel(running.server.address) as late:
+            refusal = await refused(GenerationServiceStub(late).Sample(SampleRequest(model="models/toy")))
+        assert refusal.code is grpc.StatusCode.UNAVAILABLE
         assert await get(running, "/readyz") == (503, "draining\n")
         assert (await get(running, "/livez"))[0] == 200
         gate.open()
@@ -64,6 +68,34 @@ async def test_a_drain_refuses_what_is_new_and_finishes_what_is_under_way(serve,
         await drain
         with pytest.raises(OSError, match=r"refused|Connect"):
             await get(running, "/livez")
+
+
+async def test_a_drain_ends_a_long_stream_behind_a_chunk_and_says_where_it_goes_on(serve, refused, read_all):
+    request = SampleRequest(model="models/toy", sample_count=10**6, seed=7, first_index=5, chunk_rows=16)
+    async with serve(drain_limit_s=3600) as running:
+        stream = running.generation.Sample(request)
+        chunks = []
+
+        async def take_chunks():
+            while message := await stream.read():
+                chunks.append(message.chunk)
+                yield message
+
+        assert (await stream.read()).HasField("header")
+        chunks.append((await stream.read()).chunk)
+        drain = asyncio.create_task(running.server.drain())
+        refusal = await refused(take_chunks())
+        await drain
+    assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
+    assert refusal.retry is not None
+    next_index = int(refusal.info.metadata["next_index"])
+    ranges = [(each.start, each.end) for chunk in chunks for each in chunk.indexes]
+    assert [start for start, _ in ranges] == [5, *(end for _, end in ranges[:-1])]
+    assert ranges[-1][1] == next_index < request.first_index + request.sample_count
+    async with serve() as running:
+        request.sample_count = next_index - request.first_index
+        whole = await read_all(running.generation.Sample(request))
+    assert b"".join(chunk.tensor.data for chunk in chunks) == b"".join(message.chunk.tensor.data for message in whole)
 
 
 async def test_while_load_balancers_learn_of_a_drain_requests_are_served(serve, read_all):

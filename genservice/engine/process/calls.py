@@ -6,6 +6,7 @@ from typing import Any, get_origin
 
 from genservice.engine.call import Batch, Call, Output, Slice
 from genservice.engine.call import Rows as RowValues
+from genservice.engine.images import has_files
 from genservice.engine.process.messages import Rows, decode_values, encode_values
 from genservice.engine.process.rows import Column, Packer, Unpacker
 from genservice.model.options import Options
@@ -28,7 +29,8 @@ class SlicePacker:
         """Describes a batch.
 
         Rows that differ in nothing but their inputs go together, so that the worker sees one call where the batch has
-        many: for draws, which have an address each, there is nothing to gain.
+        many: for draws, which have an address each, there is nothing to gain; and requests with files stay apart,
+        because a file may be bad.
 
         Args:
             batch: The slices.
@@ -76,6 +78,8 @@ class _Group:
 
     def takes(self, piece: Slice, options: bytes, inputs: Mapping[str, RowValues]) -> bool:
         """Whether a slice differs in nothing but its inputs, and has one of them for each row."""
+        if has_files(piece.call) or has_files(self.call):
+            return False
         if options != self.options or piece.call.output != self.call.output or len(inputs) != len(self.inputs[0]):
             return False
         for name, rows in inputs.items():

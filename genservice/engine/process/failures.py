@@ -32,6 +32,11 @@ def to_error(failure: Failure) -> Exception:
     """Makes an exception of its description: of its own class where that is one of genservice's."""
     if not failure.known:
         return RemoteError(f"{failure.kind}: {failure.message}\n\nIn the worker process:\n{failure.traceback}")
+    return to_refusal(failure)
+
+
+def to_refusal(failure: Failure) -> GenserviceError:
+    """Makes an exception of the description of one of genservice's."""
     error = _CLASSES[failure.kind](
         failure.message, field=failure.field, metadata=failure.metadata, retry_after_s=failure.retry_after_s
     )

@@ -24,7 +24,7 @@ from genservice.engine.process.messages import Beat, Control, Order, encode
 from genservice.engine.process.rows import Packer, Unpacker
 from genservice.engine.settings import EngineSettings
 from genservice.engine.worker import LoadRequest, StepRan
-from genservice.errors import PluginError
+from genservice.errors import GenserviceError, PluginError
 from genservice.model.base import Model
 from genservice.store.manifest import Serving
 
@@ -164,7 +164,9 @@ class Host:
         replica, slices = self._replicas[order.replica]
         results = await replica.run([slices.piece(order.verb, rows, unpacker) for rows in order.batch])
         packer = Packer()
-        answer = messages.Ran(order.call, [packer.add_results(each) for each in results])
+        failures = {place: to_failure(each) for place, each in enumerate(results) if isinstance(each, GenserviceError)}
+        columns = [[] if isinstance(each, GenserviceError) else packer.add_results(each) for each in results]
+        answer = messages.Ran(order.call, columns, failures)
         self._data.send(encode(answer), packer.buffers, packer.blocks, lane=order.call % (1 << 32))
 
     def _begin_draw(self, order: messages.Draw, unpacker: Unpacker) -> None:

@@ -158,10 +158,17 @@ class Unloaded(_Message):
 
 
 class Ran(_Message):
-    """A batch has run; the results of each of its Rows."""
+    """A batch has run.
+
+    Args:
+        call: Number of the call.
+        results: Of each of its Rows; none of those that failed by their own fault.
+        failures: Why those failed, by their places.
+    """
 
     call: int
     results: list[Columns]
+    failures: dict[int, Failure] = {}
 
 
 class Failed(_Message):

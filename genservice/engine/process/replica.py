@@ -6,9 +6,11 @@ from contextlib import aclosing
 from genservice.engine.call import Batch, Results, RowEvent, Slice, moved
 from genservice.engine.process import messages
 from genservice.engine.process.calls import SlicePacker
+from genservice.engine.process.failures import to_refusal
 from genservice.engine.process.link import Link
 from genservice.engine.process.rows import Packer, split
 from genservice.engine.worker import StepListener, StepRan
+from genservice.errors import GenserviceError
 from genservice.model.options import Options
 
 
@@ -50,16 +52,19 @@ class ProcessReplica:
         warm, _ = await self._link.ask(call, messages.WarmUp(call, self._number), messages.Warm)
         self._answer_row_bytes = warm.answer_row_bytes
 
-    async def run(self, batch: Batch) -> Sequence[Results]:
+    async def run(self, batch: Batch) -> Sequence[Results | GenserviceError]:
         """Runs a batch."""
         call = await self._link.room()
         packer = Packer()
         rows, counts = self._packer.batch(batch, packer)
         order = messages.Run(call, self._number, batch[0].call.verb, rows)
         ran, unpacker = await self._link.ask(call, order, messages.Ran, packer)
-        results: list[Results] = []
-        for columns, parts in zip(ran.results, counts, strict=True):
-            results += split(unpacker.take_results(columns, copy=len(parts) == 1), parts)
+        results: list[Results | GenserviceError] = []
+        for place, (columns, parts) in enumerate(zip(ran.results, counts, strict=True)):
+            if place in ran.failures:
+                results.append(to_refusal(ran.failures[place]))
+            else:
+                results += split(unpacker.take_results(columns, copy=len(parts) == 1), parts)
         return results
 
     async def draw(self, piece: Slice) -> AsyncGenerator[RowEvent, None]:

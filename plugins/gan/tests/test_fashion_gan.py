@@ -76,22 +76,21 @@ def test_the_card_has_the_figures_that_an_evaluation_gives(data):
     from genservice.plugin_host import PluginHost
     from genservice.store.names import ModelName
     from genservice.store.store import ModelStore
-    from genservice.training.evaluation import evaluate_generator
-    from genservice.training.served import serving
+    from genservice.training.evaluation import evaluate, serving
 
     host = PluginHost.discover()
     store = ModelStore(host.stores)
 
     async def measure():
-        async with serving(store, host.families, [ModelName("fashion-gan"), ModelName("fashion-cnn")]) as served:
-            engine, (generator, judge) = served
-            return await evaluate_generator(engine, generator, judge, data)
+        names = [ModelName("fashion-gan"), ModelName("fashion-cnn")]
+        async with serving(store, host.families, names) as (generator, judge):
+            return await evaluate(generator, data, judge=judge)
 
-    figures = asyncio.run(measure())
-    assert figures.agreement >= 0.9
-    assert figures.frechet_ratio <= 10
-    assert figures.embedding_spread >= 0.7
-    assert figures.pixel_spread >= 0.7
+    figures = asyncio.run(measure()).metrics()
+    assert figures["agreement"] >= 0.9
+    assert figures["frechet_ratio"] <= 10
+    assert figures["embedding_spread"] >= 0.7
+    assert figures["pixel_spread"] >= 0.7
     card = store.manifest("fashion-gan", max(store.versions("fashion-gan"))).card.metrics
     for name in ("agreement", "frechet_ratio", "embedding_spread", "pixel_spread"):
-        assert getattr(figures, name) == pytest.approx(card[name], rel=0.02)
+        assert figures[name] == pytest.approx(card[name], rel=0.02)

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -76,14 +77,34 @@ def toy_store(toys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(toy_store: Path) -> Iterator[str]:
     """Address of a server of the toy models, all of them ready."""
-    from genservice.cli.demo_run import settled_version
+    with _serving(toy_store) as address:
+        yield address
+
+
+@contextmanager
+def _serving(store: Path) -> Iterator[str]:
     from genservice_client import Client
 
-    settings = read_settings({"store": [toy_store], "server": {"listen": "127.0.0.1:0", "http_listen": ""}})
+    settings = read_settings({"store": [store], "server": {"listen": "127.0.0.1:0", "http_listen": ""}})
     with in_background(settings, PluginHost.discover()) as address:
         with Client(address) as client:
             for model in client.models():
-                settled_version(client, model.name)
+                for now in client.watch_model(model.name, timeout_s=60):
+                    assert now.versions[0].state != "FAILED", now.versions[0].reason
+                    if now.default_version:
+                        break
+        yield address
+
+
+@pytest.fixture(scope="session")
+def verb_server(toys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server of `toy-faces`, `toy-tags`, `toy-letters` and `toy-sums`, all of them ready."""
+    folder = tmp_path_factory.mktemp("verbs")
+    store = ModelStore([folder])
+    for model in ("toy-faces", "toy-tags", "toy-letters", "toy-sums"):
+        manifest = Manifest(family=model, plugin="genservice-toys", plugin_version="1.0")
+        store.publish(model, lambda directory, manifest=manifest: manifest)
+    with _serving(folder) as address:
         yield address
 
 

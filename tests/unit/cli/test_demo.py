@@ -50,3 +50,12 @@ def test_a_failure_shows_the_servers_log_and_writes_nothing(run, tmp_path: Path)
     assert done.stderr.splitlines()[-1].startswith("Error: ")
     assert "Did you mean 'toy-gan'" in done.stderr
     assert not (tmp_path / "demo").exists()
+
+
+def test_the_contact_sheet_has_a_panel_for_each_model(run, tmp_path: Path) -> None:
+    done = run("demo", "--out", tmp_path, *TOYS)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert all(call["answer"] for call in report["models"])
+    assert "hat" in done.stdout
+    with Image.open(tmp_path / "models.png") as picture:
+        assert picture.size == (4 * (300 + 2) + 2, 132 + 2 + 2)

@@ -11,7 +11,9 @@ COMMANDS = sorted(main.commands)
 
 def test_there_is_a_command_for_each_thing() -> None:
     assert COMMANDS == [
-        "classify", "config", "demo", "devices", "evaluate", "models", "plugins", "sample", "serve", "train", "version",
+        "bench", "bulk", "catalogue", "classify", "compare", "config", "copy-models", "demo", "devices", "embed",
+        "evaluate", "identify", "models", "neighbours", "plugin", "plugins", "predict", "publish", "sample", "score",
+        "serve", "tag", "train", "version",
     ]  # fmt: skip
 
 

@@ -68,3 +68,68 @@ def test_a_place_that_cannot_be_written_is_named(run, server: str, tmp_path: Pat
     done = run("sample", "toy-gan", 1, "--out", tmp_path / "file" / "x.png", "--server", server)
     assert done.exit_code == 1
     assert "x.png cannot be written" in done.stderr
+
+
+def test_a_filter_keeps_what_a_classifier_takes_for_a_label(run, server: str, tmp_path: Path) -> None:
+    keep = ("--keep-by", "toy-cnn", "--keep-label", "glove", "--keep-probability", 0.9)
+    done = run("sample", "toy-gan", 4, "--seed", 1, *keep, "--out", tmp_path / "a.npz", "--server", server)
+    assert done.exit_code == 0, done.output
+    with np.load(tmp_path / "a.npz") as file:
+        indexes, samples = file["indexes"], file["samples"]
+    assert len(indexes) == 4
+    assert f"4 samples of {indexes[-1] + 1} drawn of models/toy-gan/versions/1" in done.stdout
+    # Gloves have two lines.
+    assert (samples[:, :, 0, 0] > 0).sum(axis=1).tolist() == [2] * 4
+
+
+def test_draws_that_do_not_suffice_leave_what_was_found_and_fail(run, server: str, tmp_path: Path) -> None:
+    keep = ("--keep-by", "toy-cnn", "--keep-label", "glove", "--max-draws", 20)
+    done = run("sample", "toy-gan", 20, "--seed", 1, *keep, "--out", tmp_path / "a.npz", "--server", server)
+    assert done.exit_code == 1
+    with np.load(tmp_path / "a.npz") as file:
+        found = len(file["indexes"])
+    assert 0 < found < 20
+    error = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert f"{found} of 20 samples passed the filter in 20 draws" in error[0]
+    assert error[0].endswith("a.npz.")
+
+
+def test_where_nothing_passes_nothing_is_written(run, server: str, tmp_path: Path) -> None:
+    keep = ("-o", "label=hat", "--keep-by", "toy-cnn", "--keep-label", "glove", "--max-draws", 8)
+    done = run("sample", "toy-gan", 1, *keep, "--out", tmp_path / "a.png", "--server", server)
+    assert done.exit_code == 1
+    assert "0 of 1 samples passed" in done.stderr
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--keep-label", "hat"], "go together"),
+        (["--keep-by", "toy-cnn"], "go together"),
+        (["--max-draws", "5"], "go with --keep-label"),
+        (["--keep-label", "hat", "--keep-by", "a/b"], "no name of a model"),
+    ],
+)
+def test_half_a_filter_is_wrong_usage(run, server: str, arguments: list[str], message: str) -> None:
+    done = run("sample", "toy-gan", "4", *arguments, "--server", server)
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--keep-label", "glvoe", "--keep-by", "toy-cnn"], "Did you mean 'glove'"),
+        (["--keep-label", "glove", "--keep-by", "toy-cn"], "toy-cnn"),
+        (["--keep-label", "glove", "--keep-by", "toy-cnn", "--max-draws", "2"], "max_draws is 2"),
+    ],
+)
+def test_a_filter_that_is_refused_is_one_line(
+    run, server: str, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    done = run("sample", "toy-gan", "4", *arguments, "--out", tmp_path / "x.png", "--server", server)
+    assert done.exit_code == 1
+    error = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(error) == 1
+    assert message in error[0]

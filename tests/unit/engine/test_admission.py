@@ -31,7 +31,7 @@ class Batcher:
         self.asked.append((verb, rows, flow))
         return self.estimate
 
-    def submit(self, call, *, window, deadline, closed, flow):
+    def submit(self, call, *, window, deadline, closed, flow, patient):
         if self.refusal:
             raise self.refusal
         self.submitted.append((call, window, deadline, closed, flow))

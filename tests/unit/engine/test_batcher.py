@@ -9,7 +9,7 @@ import pytest
 from genservice.engine.batcher import Batcher
 from genservice.engine.call import Call, Output
 from genservice.engine.observer import SilentObserver
-from genservice.errors import DeadlineExceeded, InvalidRequest, ModelError, QueueFull
+from genservice.errors import DeadlineExceeded, InvalidRequest, ModelError, QueueFull, ServerDraining
 from genservice.model.options import Options, Static
 from genservice.store.manifest import Serving
 from genservice.testing.puppets import PuppetClock, PuppetReplica, settle
@@ -322,3 +322,58 @@ async def test_a_drain_gives_up_on_what_is_failed():
         await answer
     await scene.replica.finish()
     await scene.batcher.drained()
+
+
+async def test_a_draw_that_ends_early_gives_what_is_being_made_and_says_where_it_stopped():
+    scene = Scene()
+    chunks = scene.submit(100, first_index=1000, window=24).events(12)
+    first = asyncio.create_task(anext(chunks))
+    await settle()
+    assert (scene.sizes(), scene.batcher.queued_rows) == ([[8], [8]], 8)
+    scene.batcher.end_streams(lambda index: ServerDraining(str(index)))
+    assert scene.batcher.queued_rows == 0
+    await scene.replica.finish()
+    await scene.replica.finish()
+    assert list((await first).results["samples"]) == list(range(1000, 1012))
+    assert list((await anext(chunks)).results["samples"]) == list(range(1012, 1016))
+    with pytest.raises(ServerDraining, match="1016"):
+        await anext(chunks)
+    await scene.batcher.drained()
+    assert scene.sizes() == [[8], [8]]
+
+
+async def test_a_draw_of_which_nothing_is_being_made_ends_at_once_and_short_ones_are_finished():
+    scene = Scene()
+    short = [read(scene.submit(8)) for _ in range(3)]
+    await settle()
+    waiting = asyncio.create_task(anext(scene.submit(100, window=16).events(8)))
+    await settle()
+    scene.batcher.end_streams(lambda index: ServerDraining(str(index)))
+    with pytest.raises(ServerDraining, match=r"^0$"):
+        await waiting
+    for _ in short:
+        await scene.replica.finish()
+    assert [len((await answer)["samples"]) for answer in short] == [8, 8, 8]
+    await scene.batcher.drained()
+
+
+async def test_a_draw_that_ends_early_gives_what_is_ready_first_in_any_order():
+    scene = Scene()
+    other = PuppetReplica()
+    scene.batcher.attach(other)
+    rows = []
+
+    async def read_all():
+        async for chunk in scene.submit(100, window=32).events(8, as_ready=True):
+            rows.extend(chunk.results["samples"])
+
+    reader = asyncio.create_task(read_all())
+    await settle()
+    scene.batcher.end_streams(lambda index: ServerDraining(str(index)))
+    for replica in (other, scene.replica):
+        while replica.running:
+            await replica.finish()
+    with pytest.raises(ServerDraining, match=r"^32$"):
+        await reader
+    assert rows[0] > 0
+    assert sorted(rows) == list(range(32))

@@ -412,3 +412,18 @@ async def reaches(engine, model, number, state):
             changed.clear()
             await changed.wait()
     stop()
+
+
+async def test_models_that_are_asked_for_while_others_load_come_next(store, families, publish):
+    for name in ("aa", "bb", "cc"):
+        publish(store, name, "toy")
+    ready = []
+    settings = EngineSettings(required_models=["toy"])
+    engine = Engine(store, families, inline_workers(settings), settings)
+    engine.catalog.listen(lambda model: ready.append(model) if engine.catalog.default(model) else None)
+    engine.start()
+    with pytest.raises(ModelNotReady):
+        engine.catalog.ready(ModelName("cc"))
+    await engine.started()
+    assert list(dict.fromkeys(ready)) == ["toy", "cc", "aa", "bb", "image"]
+    await engine.stop()

@@ -11,7 +11,7 @@ from genservice.model.fit import DataSet
 from genservice.plugin_host import Family
 from genservice.store.manifest import Serving
 from genservice.store.store import ModelStore
-from genservice.training.measured import publish_measured, with_metrics
+from genservice.training.evaluation import publish_measured, with_metrics
 from genservice.training.train import Recipe, checkpoint_folder, train
 
 Families = dict[str, Family]

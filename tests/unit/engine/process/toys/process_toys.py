@@ -9,7 +9,7 @@ import numpy as np
 
 from genservice import Classifier, Generator, IterativeGenerator, Options, Static, TensorSpec, TextGenerator
 from genservice.errors import InvalidRequest
-from genservice.model.base import Embedder, Latent
+from genservice.model.base import Embedder, LabellingScorer, Latent
 
 
 class PlainOptions(Options):
@@ -79,7 +79,44 @@ class Echo(Latent, Embedder):
         return latents
 
     def embed(self, inputs, options):
-        return np.asfortranarray(np.stack([inputs, inputs], axis=1))
+        return np.asfortranarray(np.concatenate([inputs, inputs], axis=1))
+
+
+class Redrawn(Generator):
+    """Pictures around one that the request gives."""
+
+    family = "redrawn"
+    traced = False
+    event = TensorSpec((4, 3, 1))
+    conditions: ClassVar = {"picture": TensorSpec((4, 3, 1), minimum=-1, maximum=1)}
+
+    def load(self, directory):
+        pass
+
+    def sample(self, noise, options, conditions):
+        return conditions["picture"] + noise.normal("z", (4, 3, 1))
+
+
+class Words(LabellingScorer):
+    """Says of each number whether it is great."""
+
+    family = "words"
+    traced = False
+    event = TensorSpec((1,), minimum=0, maximum=1)
+    labels = ("small", "great")
+    positions = 5
+
+    def load(self, directory):
+        pass
+
+    def tag(self, sequences, options):
+        great = np.asarray(sequences.values)[..., 0]
+        return (great > 0.5).astype(np.int32), np.stack([1 - great, great], axis=-1)
+
+    def labelling_log_prob(self, sequences, labels, options):
+        great = np.asarray(sequences.values)[..., 0]
+        inside = np.arange(self.positions) < np.asarray(sequences.lengths)[:, None]
+        return np.log(np.where(inside, np.where(labels == 1, great, 1 - great), 1) + 1e-3).sum(axis=1)
 
 
 class TroubleOptions(Options):
