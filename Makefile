@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+DEPLOY := .venv-deploy
 PIP    := $(BIN)/pip install --quiet --constraint constraints.txt
 
-.PHONY: help setup demo serve test test-all lint format proto bench bench-peers clean
+.PHONY: help setup demo serve test test-all test-deploy lint format proto bench bench-peers clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -27,8 +28,16 @@ serve: setup ## serve the models that ship with the plugins
 test: setup ## run the tests, without the slow ones
 	$(BIN)/pytest -m "not slow and not gpu and not deploy"
 
-test-all: setup ## run all tests
-	$(BIN)/pytest
+test-all: setup ## run all tests but those of deploy/
+	$(BIN)/pytest -m "not deploy"
+
+$(DEPLOY)/.installed: deploy/requirements.txt
+	test -x $(DEPLOY)/bin/python || $(PYTHON) -m venv $(DEPLOY)
+	$(DEPLOY)/bin/pip install --quiet --requirement deploy/requirements.txt
+	touch $@
+
+test-deploy: setup $(DEPLOY)/.installed ## check what is in deploy/; Debian's buildah, podman, runc, debootstrap, prometheus, iproute2 help
+	GENSERVICE_DEPLOY_TOOLS=$(CURDIR)/$(DEPLOY) $(BIN)/pytest -m deploy
 
 lint: setup ## check style, types, layers and protos
 	$(BIN)/ruff check .

@@ -65,9 +65,9 @@ def _print(outcome: "Outcome") -> None:
         table.add_row(label, counts, f"{right} of {len(drawn)}", f"{probability:.1%}")
     console = Console()
     console.print(table)
-    calls = Table(Column("model", no_wrap=True), "family", "kind", "seconds", "answer", title="An answer of each model")
+    calls = Table(Column("model", no_wrap=True), "kind", "seconds", "answer", title="An answer of each model")
     for call in outcome.calls:
-        calls.add_row(call.name, call.family, call.kind, f"{call.seconds:.3f}", call.answer)
+        calls.add_row(call.name, call.kind, f"{call.seconds:.3f}", call.answer)
     console.print(calls)
     for call in outcome.calls:
         if call.text:

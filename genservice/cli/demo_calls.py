@@ -102,7 +102,7 @@ def _answer(client: Client, version: VersionInfo, inputs: Any) -> tuple[str, Any
             return f"{best[0]} {best[1]:.0%}", None
         case "compare":
             (distance,) = (compared := client.compare(name, inputs, inputs[:, :, ::-1])).distances
-            return f"its mirror image is at {distance:.2f}, and the threshold is {compared.threshold:.2f}", None
+            return f"mirrored: {distance:.2f} apart; the same below {compared.threshold:.2f}", None
         case "neighbours":
             return f"nearest: {client.neighbours(name, inputs, 1).indexes[0, 0]}", None
         case "predict":

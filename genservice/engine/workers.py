@@ -53,4 +53,6 @@ def _maker(settings: EngineSettings, device: str) -> "Callable[[], InlineWorker 
     kind, _, number = device.partition(":")
     if kind not in ("CPU", "GPU") or not number.isdecimal():
         raise SettingsError(f"The setting engine.workers: a worker is `inline`, `CPU:0`, `GPU:0`...; got {device!r}.")
+    if kind == "GPU" and device not in visible_gpus():
+        raise SettingsError(f"The setting engine.workers: there is no {device} here.")
     return lambda: ProcessWorker(settings, device)

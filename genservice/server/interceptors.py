@@ -159,7 +159,7 @@ class CallerInterceptor(Interceptor):
 
 
 class LogInterceptor(Interceptor):
-    """Counts each RPC when it has ended, and logs it.
+    """Counts each RPC when it has ended, logs it, and knows when none is under way.
 
     A unary call that went well is logged at the level `debug`, unless it was slow or the caller traces it.
 
@@ -170,12 +170,21 @@ class LogInterceptor(Interceptor):
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._log = logger("genservice.rpc")
+        self._under_way = 0
+        self._all_ended = asyncio.Event()
+
+    async def all_ended(self) -> None:
+        """Waits until no RPC is under way."""
+        while self._under_way:
+            self._all_ended.clear()
+            await self._all_ended.wait()
 
     def around(self, method: str, behaviour: Behaviour) -> Behaviour:
         """Wraps a method's behaviour."""
         quiet = method.startswith(_QUIET)
 
         async def call(request: Any, context: Any) -> Any:
+            self._under_way += 1
             notes = rpc.begin()
             started = perf_counter()
             code, response = "UNKNOWN", None
@@ -190,6 +199,9 @@ class LogInterceptor(Interceptor):
                 code = context.code().name
                 raise
             finally:
+                self._under_way -= 1
+                if not self._under_way:
+                    self._all_ended.set()
                 seconds = perf_counter() - started
                 self._metrics.rpc_ended(method, code, seconds)
                 trace_id = _trace_id(context.invocation_metadata())

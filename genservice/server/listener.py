@@ -1,7 +1,9 @@
 """A gRPC server on one address, as the settings want it."""
 
+import asyncio
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -14,6 +16,9 @@ from genservice.server.interceptors import CallerInterceptor, ErrorInterceptor, 
 from genservice.server.settings import ServerSettings, TlsSettings
 from genservice.server.tls import server_credentials
 from genservice.telemetry.metrics import Metrics
+
+END_S = 1.0
+"""Seconds that methods have to end once gRPC is done with their RPCs."""
 
 
 class Listener:
@@ -31,8 +36,21 @@ class Listener:
     def __init__(self, settings: ServerSettings, metrics: Metrics) -> None:
         self._settings = settings
         self.server = grpc.aio.server(options=_options(settings), maximum_concurrent_rpcs=settings.max_concurrent_rpcs)
-        interceptors = [LogInterceptor(metrics), ErrorInterceptor(), CallerInterceptor(Callers(settings))]
+        self._log = LogInterceptor(metrics)
+        interceptors = [self._log, ErrorInterceptor(), CallerInterceptor(Callers(settings))]
         self.services: Any = Intercepted(self.server, interceptors)
+
+    async def stop(self, grace_s: float) -> None:
+        """Takes nothing new from now on, asks clients to connect elsewhere, and waits for the RPCs under way.
+
+        Args:
+            grace_s: Seconds after which they are cut off; of several calls the one counts that ends first.
+        """
+        await self.server.stop(grace_s)
+        # gRPC is done when it has sent the last status, and the method that gave it may not have ended.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_S):
+                await self._log.all_ended()
 
     def reflect(self, services: Iterable[str]) -> None:
         """Lets clients ask for these services, where the settings allow that."""

@@ -197,7 +197,7 @@ class Server:
         await asyncio.gather(*stopping)
 
     def _stopping(self, grace_s: float) -> list[Coroutine[Any, Any, None]]:
-        return [listener.server.stop(grace_s) for listener in self._listeners]
+        return [listener.stop(grace_s) for listener in self._listeners]
 
 
 async def until_signalled(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

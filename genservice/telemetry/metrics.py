@@ -104,6 +104,11 @@ class Metrics:
         self._rpc_s = _Children(
             Histogram("genservice_rpc_seconds", "Time from an RPC's start to its end.", ("method",), **seconds)
         )
+        self._drain_deadline = Gauge(
+            "genservice_drain_deadline_timestamp_seconds",
+            "When the drain under way is over at the latest, in Unix time; 0 while there is none.",
+            **plain,
+        )
         self._of_versions: tuple[_Children[Any], ...] = (
             self._admitted, self._refused, self._ended, self._batch_rows, self._padding, self._queue_s, self._run_s,
             self._errors, self._queued, self._running, self._state, self._first_chunk_s, self._between_chunks_s,
@@ -177,6 +182,10 @@ class Metrics:
         """Measures the times of a stream, which was admitted just now."""
         labels = (model, version)
         return Pace(self._first_chunk_s[labels], self._between_chunks_s[labels], self._stream_s[labels], self._now)
+
+    def drain_began(self, deadline: float) -> None:
+        """The server has begun to drain, and ends at this Unix time at the latest."""
+        self._drain_deadline.set(deadline)
 
     def rpc_ended(self, method: str, code: str, seconds: float) -> None:
         """An RPC ended with the name of a status code."""

@@ -115,9 +115,11 @@ async def test_at_its_limit_a_drain_ends_what_is_under_way(serve, gate, refused)
             refused(running.generation.Sample(SampleRequest(model="models/gated", sample_count=3)))
         )
         await gate.entered()
-        await running.server.drain()
+        with capture_logs() as logs:
+            await running.server.drain()
         refusal = await under_way
         assert (refusal.code, refusal.info.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
+        assert [entry["event"] for entry in logs][-2:] == ["rpc", "drained"]
 
 
 class SlowToDrain:

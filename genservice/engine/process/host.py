@@ -257,10 +257,16 @@ def limit_gpu_memory(limit_mb: int) -> None:
 
     Args:
         limit_mb: The part; 0: as it needs it.
+
+    Raises:
+        PluginError: TensorFlow finds no GPU.
     """
     import tensorflow as tf
 
-    for gpu in tf.config.list_physical_devices("GPU"):
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        raise PluginError("TensorFlow finds no GPU: is it the build with CUDA, and does the driver fit?")
+    for gpu in gpus:
         if limit_mb:
             configuration = tf.config.LogicalDeviceConfiguration(memory_limit=limit_mb)
             tf.config.set_logical_device_configuration(gpu, [configuration])

@@ -37,3 +37,10 @@ def test_gpus_are_those_that_cuda_would_show(tmp_path, environment, files, gpus)
     for name in files:
         (tmp_path / name).touch()
     assert visible_gpus(environment, tmp_path) == gpus
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert list(worker_makers(EngineSettings(workers=("GPU:0",)))) == ["GPU:0"]
+    with pytest.raises(SettingsError, match="there is no GPU:1"):
+        worker_makers(EngineSettings(workers=("GPU:0", "GPU:1")))

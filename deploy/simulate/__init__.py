@@ -1,0 +1,1 @@
+"""What an autoscaler makes of a load: the algorithm of the HPA and of KEDA, in front of replicas that queue rows."""
