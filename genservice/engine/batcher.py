@@ -4,8 +4,8 @@ import asyncio
 import secrets
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from genservice.engine.call import Batch, Call, Results, RowDone, Slice
@@ -194,15 +194,14 @@ class Batcher:
                 retry_after_s=retry_after_s,
             )
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def hold(self) -> None:
         """Keeps this from being drained, for one that has more to ask: what began on a version ends on it."""
         self._holders += 1
-        try:
-            yield
-        finally:
-            self._holders -= 1
-            self._tell_idle()
+
+    def release(self) -> None:
+        """Ends what `hold` began."""
+        self._holders -= 1
+        self._tell_idle()
 
     async def drained(self) -> None:
         """Waits until every submission has ended, no batch runs, and nobody has more to ask."""

@@ -52,6 +52,9 @@ class Version:
         numerics: Fingerprint of what the bits of its results depend on; empty until it was loaded.
         asked: Whether a request came for it before it was ready.
         answer_row_bytes: Bytes of one row of each verb's result.
+
+    Attributes:
+        name: Its resource name.
     """
 
     model: str
@@ -68,11 +71,10 @@ class Version:
     numerics: str = ""
     asked: bool = False
     answer_row_bytes: Mapping[str, int] = field(default_factory=dict)
+    name: ModelName = field(init=False)
 
-    @property
-    def name(self) -> ModelName:
-        """Its resource name."""
-        return ModelName(self.model, version=self.number)
+    def __post_init__(self) -> None:
+        self.name = ModelName(self.model, version=self.number)
 
     @property
     def verbs(self) -> tuple[str, ...]:

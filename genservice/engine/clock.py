@@ -1,6 +1,7 @@
 """Time, as a thing that tests can hold in their hands."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -23,12 +24,12 @@ class Clock(Protocol):
 
 
 class LoopClock:
-    """The clock of the running event loop."""
+    """The machine's clock, and the running event loop's timers."""
 
     def now(self) -> float:
-        """Seconds on the loop's clock."""
-        return asyncio.get_running_loop().time()
+        """Seconds on `time.monotonic`; the loop's own clock stands still while its callbacks run."""
+        return time.monotonic()
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Calls back at that time."""
-        return asyncio.get_running_loop().call_at(when, callback)
+        return asyncio.get_running_loop().call_later(max(0.0, when - time.monotonic()), callback)

@@ -2,8 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,29 @@ class Draw:
         # Each sample of an iterative model takes long: a chunk does not wait for others.
         whole = not isinstance(self.version.description, IterativeGenerator)
         return self.submission.events(self.chunk_rows, as_ready=self.as_ready, whole_chunks=whole)
+
+
+class Use(AbstractContextManager[Version]):
+    """A version that stays for as long as this is entered.
+
+    Args:
+        version: It; ready.
+    """
+
+    __slots__ = ("_batcher", "_version")
+
+    def __init__(self, version: Version) -> None:
+        assert version.batcher is not None
+        self._version, self._batcher = version, version.batcher
+
+    def __enter__(self) -> Version:
+        """Begins to hold it."""
+        self._batcher.hold()
+        return self._version
+
+    def __exit__(self, *_: object) -> None:
+        """Lets it go."""
+        self._batcher.release()
 
 
 class Engine:
@@ -214,8 +237,7 @@ class Engine:
             raise
         return Draw(version, seed, rows, as_ready, submission)
 
-    @contextmanager
-    def using(self, name: ModelName, verb: str) -> Iterator[Version]:
+    def using(self, name: ModelName, verb: str) -> "Use":
         """Gives the version that answers, which stays for as long as it is used, whatever is loaded meanwhile.
 
         So what is asked of it in several calls is answered by one version, in a drain too.
@@ -227,10 +249,7 @@ class Engine:
         Raises:
             GenserviceError: No such version is ready, or it has no such verb.
         """
-        version, _ = self._ready(name, verb)
-        assert version.batcher is not None
-        with version.batcher.held():
-            yield version
+        return Use(self._ready(name, verb)[0])
 
     def check_size(self, version: Version, verb: str, row_count: int, flow: Flow = NO_FLOW) -> None:
         """Refuses a call that could never be answered at once, before anything is made of its rows.

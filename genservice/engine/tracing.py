@@ -121,19 +121,8 @@ class Traced:
                 noise = Noise(seeds, indexes, tf.zeros_like(seeds[:, 0]), ops)
             return invoke(model, name, options, inputs, noise, tf.nn.softmax)
 
-        traced = tf.function(
-            body,
-            input_signature=None if self._jit_compile else signature,
-            jit_compile=self._jit_compile,
-            autograph=False,
-        )
-
-        def function(options: Mapping[str, Any], inputs: Mapping[str, Any], *address: Any) -> Any:
-            arrays = [*options.values(), *inputs.values(), *address]
-            results = traced(*(tf.constant(array) for array in arrays))
-            return {output: result.numpy() for output, result in results.items()}
-
-        return function
+        graph = Graph(tf, body, None if self._jit_compile else signature)
+        return lambda options, inputs, *address: graph(*options.values(), *inputs.values(), *address)
 
     def slots(self, model: IterativeGenerator, slots: int, columns: Columns) -> "TracedSlots":
         """Makes the state and the functions of an iterative model."""
@@ -147,6 +136,44 @@ class Traced:
             tf.TensorSpec([None, *(None if extent == -1 else extent for extent in spec.shape)], spec.dtype)
             for spec in specs.values()
         ]
+
+
+class Graph:
+    """A traced function of arrays.
+
+    It is called by the operation with which a graph calls another. `tf.function` would look for a trace that fits, and
+    bind arguments to names: three times the time of a small model, in Python.
+
+    Args:
+        tf: TensorFlow.
+        function: Takes tensors, returns tensors.
+        signature: What the tensors look like; None: it is traced for each of the shapes that come, and compiled by XLA.
+    """
+
+    def __init__(self, tf: Any, function: Callable[..., Any], signature: Sequence[Any] | None) -> None:
+        self._tf = tf
+        self._signature = signature
+        if signature is None:
+            # What a graph calls is compiled, not what is called so from outside.
+            compiled = tf.function(function, autograph=False, jit_compile=True)
+            self._function = tf.function(lambda *tensors: compiled(*tensors), autograph=False)
+        else:
+            self._function = tf.function(function, autograph=False)
+        self._traces: dict[tuple[tuple[int, ...], ...], Any] = {}
+
+    def __call__(self, *arrays: NDArray[Any]) -> Any:
+        """Calls the function; gives arrays in the structure of what it returns."""
+        shapes = tuple(array.shape for array in arrays) if self._signature is None else ()
+        trace = self._traces.get(shapes)
+        if trace is None:
+            signature = self._signature or [self._tf.TensorSpec(array.shape, array.dtype) for array in arrays]
+            trace = self._traces[shapes] = self._function.get_concrete_function(*signature)
+        given = self._tf.raw_ops.StatefulPartitionedCall(
+            args=[*arrays, *trace.captured_inputs], Tout=[output.dtype for output in trace.outputs], f=trace
+        )
+        if not given:
+            return None
+        return self._tf.nest.pack_sequence_as(trace.structured_outputs, [tensor.numpy() for tensor in given])
 
 
 class TracedSlots:
@@ -165,7 +192,6 @@ class TracedSlots:
         self._columns = columns
         self._state = state = model.allocate(slots)
         self._specs = specs = list(model_specs(model, "sample"))
-        compiled = signature is None
         ops: Ops = TensorFlowOps()
         address = [tf.TensorSpec([None, 2], tf.uint32)] * 2
         places = tf.TensorSpec([None], tf.int32)
@@ -182,60 +208,48 @@ class TracedSlots:
             for variable in state.values():
                 variable.scatter_update(tf.IndexedSlices(tf.gather(variable, sources), targets))
 
-        graph = partial(tf.function, autograph=False)
-        # A function for each number of slots: TensorFlow would warn of one that is traced again and again.
-        self._step = _ForEachSize(lambda size: graph(partial(step, size), jit_compile=compiled))
-        self._enter: Callable[[int], Any]
-        self._finish: Callable[[int], Any]
-        if compiled:
-            self._enter = _ForEachSize(lambda size: graph(enter, jit_compile=True))
-            self._finish = _ForEachSize(lambda size: graph(partial(model.finish, state), jit_compile=True))
-        else:
-            entering = graph(enter, input_signature=[places, *address, *signature])
-            finishing = graph(partial(model.finish, state), input_signature=[places])
-            self._enter, self._finish = (lambda size: entering), (lambda size: finishing)
+        compiled = signature is None
+        numbers = [*address, tf.TensorSpec([None], tf.uint32)]
+        self._step = _ForEachSize(lambda size: Graph(tf, partial(step, size), None if compiled else numbers))
+        self._enter = Graph(tf, enter, None if compiled else [places, *address, *signature])
+        self._finish = Graph(tf, partial(model.finish, state), None if compiled else [places])
         # Plain copies: their bits need no compiler.
-        self._move = graph(move, input_signature=[places, places])
+        self._move = Graph(tf, move, [places, places])
 
     def enter(
         self, slots: NDArray[np.int32], seeds: NDArray[np.uint32], indexes: NDArray[np.uint32], batch: Batch
     ) -> None:
         """Writes the rows of a batch, padded to as many as there are slots, into these slots."""
         options, inputs = option_columns(batch, len(slots), self._columns), input_columns(batch, len(slots))
-        arrays = [slots, seeds, indexes, *options.values(), *inputs.values()]
-        self._enter(len(slots))(*(self._tf.constant(array) for array in arrays))
+        self._enter(slots, seeds, indexes, *options.values(), *inputs.values())
 
     def step(
         self, size: int, seeds: NDArray[np.uint32], indexes: NDArray[np.uint32], steps: NDArray[np.uint32]
     ) -> tuple[NDArray[np.bool_], NDArray[np.int32] | None]:
         """Makes a step of the first slots: which rows are done and, for texts, the tokens that they got."""
-        told = self._step(size)(*(self._tf.constant(array) for array in (seeds, indexes, steps)))
-        if isinstance(told, (tuple, list)):
-            return told[0].numpy(), told[1].numpy()
-        return told.numpy(), None
+        told = self._step[size](seeds, indexes, steps)
+        done, tokens = told if isinstance(told, (tuple, list)) else (told, None)
+        return done, tokens
 
     def finish(self, slots: NDArray[np.int32]) -> NDArray[Any]:
         """The samples of slots."""
-        return cast("NDArray[Any]", self._finish(len(slots))(self._tf.constant(slots)).numpy())
+        return cast("NDArray[Any]", self._finish(slots))
 
     def move(self, sources: NDArray[np.int32], targets: NDArray[np.int32]) -> None:
         """Copies the rows of slots into other slots."""
-        self._move(self._tf.constant(sources), self._tf.constant(targets))
+        self._move(sources, targets)
 
 
-class _ForEachSize(dict[int, Any]):
+class _ForEachSize(dict[int, Graph]):
     """A function for each size, made when it is first asked for."""
 
-    def __init__(self, make: Callable[[int], Any]) -> None:
+    def __init__(self, make: Callable[[int], Graph]) -> None:
         super().__init__()
         self._make = make
 
-    def __missing__(self, size: int) -> Any:
+    def __missing__(self, size: int) -> Graph:
         function = self[size] = self._make(size)
         return function
-
-    def __call__(self, size: int) -> Any:
-        return self[size]
 
 
 class Untraced:

@@ -72,9 +72,12 @@ class Branch:
     def leave(self, member: "Branch") -> None:
         """Lets a member go whose rows are gone."""
         del self.members[member.name]
-        # The sum of none is nought, whatever was rounded.
-        self.weight = self.weight - member.account.weight if self.members else 0.0
-        if len(self._heap) > 2 * len(self.members) + SLACK:
+        self.weight -= member.account.weight
+        if not self.members:
+            # The sum of none is nought, whatever was rounded; and what nobody points to needs no look for cycles.
+            self.weight = 0.0
+            self._heap.clear()
+        elif len(self._heap) > 2 * len(self.members) + SLACK:
             self._heap = [(member.account.start, next(_order), member) for member in self.members.values()]
             heapify(self._heap)
 

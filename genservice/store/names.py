@@ -95,7 +95,6 @@ class ModelName:
                 return cls(model, label=label)
         raise InvalidRequest(f"`{field}` is {_FORMS}, where a name has {_RULE}; got {text[:200]!r}.", field=field)
 
-    @lru_cache(maxsize=1024)  # noqa: B019 - bounded, and names are small
     def __str__(self) -> str:
         if self.version is not None:
             return f"models/{self.model}/versions/{self.version}"
