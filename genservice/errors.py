@@ -13,6 +13,7 @@
     │   └── CallerLimit           the caller itself has taken its part of the room
     ├── QueueTimeout              the rows waited too long; come back later, or go to another replica
     ├── ServerDraining            come back later, or go to another replica
+    ├── WriteTimeout              the client took no response for too long; what it lacks can be asked for again
     ├── DeadlineExceeded          the request's time is over
     │   └── DeadlineTooShort      it would be, before the rows are computed
     ├── WorkerLost                the worker that ran the rows is gone; they can run again
@@ -132,6 +133,12 @@ class ServerDraining(GenserviceError):
     """The server is shutting down and takes nothing new; of a draw that it ended, `next_index` is not drawn yet."""
 
     reason = "SERVER_DRAINING"
+
+
+class WriteTimeout(GenserviceError):
+    """The client took no response for too long; of a draw in order, `next_index` was not sent."""
+
+    reason = "WRITE_TIMEOUT"
 
 
 class DeadlineExceeded(GenserviceError):

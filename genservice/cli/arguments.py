@@ -1,11 +1,13 @@
 """Arguments that several commands take."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 Scalar = bool | int | float | str
 
 DEFAULT_SERVER = "127.0.0.1:8500"
@@ -65,12 +67,17 @@ class Bound(click.ParamType[tuple[str, float]]):
             self.fail(f"{value!r} is not of the form name=number.", param, ctx)
 
 
-resize_option = click.option("--resize", is_flag=True, help="Scale pictures to the model's size.")
-invert_option = click.option(
-    "--invert", is_flag=True, help="Make light dark, for models that know light things on a dark ground."
-)
 model_options = click.option("-o", "--option", "options", type=Assignment(), multiple=True, help="Option of the model.")
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 files_argument = click.argument("files", nargs=-1, required=True, type=existing_file)
 folder_option = click.Path(file_okay=False, path_type=Path)
 file_option = click.Path(dir_okay=False, path_type=Path)
+
+
+def question_options(command: Function) -> Function:
+    """Adds the options of all commands that ask a model about files: `resize`, `invert`, `options` and `server`."""
+    resize = click.option("--resize", is_flag=True, help="Scale pictures to the model's size.")
+    invert = click.option(
+        "--invert", is_flag=True, help="Make light dark, for models that know light things on a dark ground."
+    )
+    return resize(invert(model_options(server_option(command))))

@@ -130,6 +130,9 @@ def run(
 
     All indexes get the same arguments and the same folder, whose job.json the first of them writes. Index k of K makes
     the samples from k*N/K on, in files that are there as a whole or not at all; run again, it goes on behind the last.
+
+    A file is an .npz with the model's own numbers or texts as `samples`, and their `indexes`. Any of them is drawn
+    again, as a picture or another file, by `genservice sample MODEL COUNT --seed SEED --first-index INDEX`.
     """
     with _told():
         plan = _plan(

@@ -5,15 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genservice.cli.arguments import (
-    Scalar,
-    files_argument,
-    invert_option,
-    json_option,
-    model_options,
-    resize_option,
-    server_option,
-)
+from genservice.cli.arguments import Scalar, files_argument, json_option, question_options
 from genservice.cli.connection import answering_version, connected
 from genservice.cli.tables import print_table
 
@@ -25,10 +17,7 @@ if TYPE_CHECKING:
 @click.argument("model")
 @files_argument
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Labels to name for each row.")
-@resize_option
-@invert_option
-@model_options
-@server_option
+@question_options
 @json_option
 def command(
     model: str,

@@ -4,15 +4,7 @@ from pathlib import Path
 
 import click
 
-from genservice.cli.arguments import (
-    Scalar,
-    existing_file,
-    invert_option,
-    json_option,
-    model_options,
-    resize_option,
-    server_option,
-)
+from genservice.cli.arguments import Scalar, existing_file, json_option, question_options
 from genservice.cli.connection import answering_version, connected
 from genservice.cli.failures import Failure
 from genservice.cli.tables import print_table
@@ -22,10 +14,7 @@ from genservice.cli.tables import print_table
 @click.argument("model")
 @click.argument("first", type=existing_file)
 @click.argument("second", type=existing_file)
-@resize_option
-@invert_option
-@model_options
-@server_option
+@question_options
 @json_option
 def command(
     model: str,

@@ -69,4 +69,5 @@ def picture_form(version: "VersionInfo") -> str | None:
     Returns:
         What the SDK's `output` is to be; None: the numbers themselves.
     """
-    return PNG if version.event.minimum is None and PNG in version.media_types else None
+    bounded = version.event is not None and version.event.minimum is not None
+    return PNG if not bounded and PNG in version.media_types else None

@@ -120,13 +120,15 @@ def _answer(client: Client, version: VersionInfo, inputs: Any) -> tuple[str, Any
 
 def _draw(client: Client, version: VersionInfo) -> tuple[str, Any]:
     conditions = {name: _middle(spec) for name, spec in version.conditions.items() if not spec.optional}
-    count = 1 if version.event.dtype is None else MOST_NAMED
+    event = version.event
+    assert event is not None, "what samples has one"
+    count = 1 if event.dtype is None else MOST_NAMED
     form = picture_form(version)
     drawn = client.sample(version.name, count, seed=SEED, conditions=conditions, output=form).all()
-    if version.event.dtype is None:
+    if event.dtype is None:
         (text,) = drawn.texts()
         return f"{len(text)} characters", text
-    if form is not None or _is_picture(version.event):
+    if form is not None or _is_picture(event):
         return f"{count} pictures", drawn.images()
     rows = drawn.to_numpy()
     return ", ".join(f"{number:.2f}" for number in rows[0].ravel()[:4].tolist()), None
@@ -135,6 +137,8 @@ def _draw(client: Client, version: VersionInfo) -> tuple[str, Any]:
 def _inputs(version: VersionInfo, samples: Mapping[str, NDArray[Any]]) -> Any:
     """An input of a version: a sequence, or one row."""
     event = version.event
+    if event is None:
+        return []
     if "tag" in version.verbs:
         return list(SENTENCE) if event.dtype is None else np.stack([_glyph(letter, event) for letter in WORD])
     if event.dtype is None:
@@ -170,9 +174,9 @@ def _is_picture(event: TensorSpec) -> bool:
     return len(event.shape) == 3 and event.shape[-1] in (1, 3) and event.minimum is not None
 
 
-def _pictures(rows: Any, event: TensorSpec) -> list[Image.Image]:
+def _pictures(rows: Any, event: TensorSpec | None) -> list[Image.Image]:
     """Rows as pictures, where they are such."""
-    if isinstance(rows, list) or event.minimum is None or event.maximum is None:
+    if isinstance(rows, list) or event is None or event.minimum is None or event.maximum is None:
         return []
     if not (_is_picture(event) or (len(event.shape) == 2 and min(event.shape) > 1)):
         return []

@@ -4,15 +4,7 @@ from pathlib import Path
 
 import click
 
-from genservice.cli.arguments import (
-    Scalar,
-    file_option,
-    files_argument,
-    invert_option,
-    model_options,
-    resize_option,
-    server_option,
-)
+from genservice.cli.arguments import Scalar, file_option, files_argument, question_options
 from genservice.cli.connection import answering_version, connected
 from genservice.cli.failures import Failure
 
@@ -23,10 +15,7 @@ from genservice.cli.failures import Failure
 @click.option(
     "--out", type=file_option, required=True, help="FILE.npz that gets `embeddings`, `inputs` (names) and `model`."
 )
-@resize_option
-@invert_option
-@model_options
-@server_option
+@question_options
 def command(
     model: str,
     files: tuple[Path, ...],

@@ -5,16 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genservice.cli.arguments import (
-    Scalar,
-    file_option,
-    files_argument,
-    invert_option,
-    json_option,
-    model_options,
-    resize_option,
-    server_option,
-)
+from genservice.cli.arguments import Scalar, file_option, files_argument, json_option, question_options
 from genservice.cli.connection import answering_version, connected
 from genservice.cli.failures import Failure
 from genservice.cli.progress import progress_bar
@@ -36,10 +27,7 @@ if TYPE_CHECKING:
     help="Folder with a folder of pictures for each person, named by the person; or a file that --save wrote.",
 )
 @click.option("--save", type=file_option, help="FILE.npz that gets the gallery, so that it need not be embedded again.")
-@resize_option
-@invert_option
-@model_options
-@server_option
+@question_options
 @json_option
 def command(
     model: str,

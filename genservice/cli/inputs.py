@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genservice.cli.failures import Failure
+from genservice.model.media import upright
 
 if TYPE_CHECKING:
     from genservice_client import TensorSpec, VersionInfo
@@ -46,8 +47,10 @@ def read_inputs(files: Sequence[Path], version: "VersionInfo", decoding: Decodin
         What each row is, for people, and the rows `[rows, *event.shape]`, or image files.
 
     Raises:
-        Failure: As `read_rows`.
+        Failure: As `read_rows`, or the version has no event.
     """
+    if version.event is None:
+        raise Failure(f"{version.name} takes no rows of an event: call its signatures with `genservice predict`.")
     if IMAGES in version.features and decoding == Decoding():
         images = [_image_file(file, version.event) for file in files]
         if all(images):
@@ -127,12 +130,12 @@ def _read_picture(file: Path, event: "TensorSpec", decoding: Decoding) -> NDArra
     height, width, channels = event.shape
     try:
         with Image.open(file) as opened:
-            if not decoding.resize:
-                _check_size(file, opened.size, event)
-            picture = opened.convert(_MODES[channels])
+            picture = upright(opened.convert(_MODES[channels]))
     except Image.DecompressionBombError as bomb:
         raise ValueError(str(bomb)) from bomb
-    if picture.size != (width, height):
+    if not decoding.resize:
+        _check_size(file, picture.size, event)
+    elif picture.size != (width, height):
         picture = picture.resize((width, height))
     if decoding.invert:
         picture = ImageOps.invert(picture)
@@ -150,9 +153,9 @@ def _image_file(file: Path, event: "TensorSpec") -> bytes:
         if not media_type_of(content):
             return b""
         with Image.open(file) as opened:
-            _check_size(file, opened.size, event)
             # The server would tell of a damaged file by its row.
             opened.load()
+            _check_size(file, upright(opened).size, event)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
         raise Failure(f"{file} cannot be read: {fault}.") from fault
     return content

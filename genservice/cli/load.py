@@ -194,11 +194,13 @@ def _caller(client: AsyncClient, version: VersionInfo, verb: str, options: Mappi
     if verb == "sample":
         conditions = {key: _rows(spec, 1) for key, spec in version.conditions.items() if not spec.optional}
         return lambda rows: client.sample(name, rows, options=options, conditions=conditions).all()
+    event = version.event
+    assert event is not None, "only what predicts has none"
     if verb == "tag":
-        words = ["word"] if version.event.dtype is None else _rows(version.event, 1)
+        words = ["word"] if event.dtype is None else _rows(event, 1)
         return lambda rows: client.tag(name, [words] * rows, options=options)
     function: Callable[..., Awaitable[object]] = getattr(client, verb)
-    return lambda rows: function(name, _rows(version.event, rows), options=options)
+    return lambda rows: function(name, _rows(event, rows), options=options)
 
 
 def _rows(spec: TensorSpec, rows: int) -> Any:

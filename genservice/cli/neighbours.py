@@ -4,15 +4,7 @@ from pathlib import Path
 
 import click
 
-from genservice.cli.arguments import (
-    Scalar,
-    files_argument,
-    invert_option,
-    json_option,
-    model_options,
-    resize_option,
-    server_option,
-)
+from genservice.cli.arguments import Scalar, files_argument, json_option, question_options
 from genservice.cli.connection import answering_version, connected
 from genservice.cli.tables import print_table
 
@@ -21,10 +13,7 @@ from genservice.cli.tables import print_table
 @click.argument("model")
 @files_argument
 @click.option("-k", type=click.IntRange(1, 1000), default=5, show_default=True, help="Neighbours of each row.")
-@resize_option
-@invert_option
-@model_options
-@server_option
+@question_options
 @json_option
 def command(
     model: str,

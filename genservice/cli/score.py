@@ -4,15 +4,7 @@ from pathlib import Path
 
 import click
 
-from genservice.cli.arguments import (
-    Scalar,
-    files_argument,
-    invert_option,
-    json_option,
-    model_options,
-    resize_option,
-    server_option,
-)
+from genservice.cli.arguments import Scalar, files_argument, json_option, question_options
 from genservice.cli.connection import answering_version, connected
 from genservice.cli.tables import print_table
 
@@ -20,10 +12,7 @@ from genservice.cli.tables import print_table
 @click.command("score")
 @click.argument("model")
 @files_argument
-@resize_option
-@invert_option
-@model_options
-@server_option
+@question_options
 @json_option
 def command(
     model: str,

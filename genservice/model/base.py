@@ -86,6 +86,8 @@ class Model(ABC):
     def tokenize(self, text: str) -> NDArray[Any]:
         """Makes tokens of a string; called in the server process, before anything is queued.
 
+        Several threads may call it at once: a tokenizer that it keeps has to bear that.
+
         Returns:
             int32, in the shape of `tokens`, padded with -1.
 
@@ -96,6 +98,8 @@ class Model(ABC):
 
     def validate(self, verb: str, options: Any, inputs: Mapping[str, Any]) -> None:  # noqa: B027 - few models need it
         """Checks what the declarations cannot say; called in the server process, before anything is queued.
+
+        Several threads may call it at once.
 
         Args:
             verb: Such as `sample`.

@@ -2,14 +2,18 @@
 
 import struct
 import zlib
+from contextlib import suppress
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genservice.errors import InvalidRequest
 from genservice.model.specs import TensorSpec
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 IMAGE_FORMATS = {"image/png": "PNG", "image/webp": "WEBP"}
 INPUT_FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
@@ -70,25 +74,26 @@ def encode_image(media_type: str, sample: NDArray[Any], event: TensorSpec) -> by
 
 
 def decode_image(file: bytes, event: TensorSpec) -> NDArray[Any]:
-    """Reads an image file as a row: nothing is decoded before its size is known to be right.
+    """Reads an image file as a row: nothing is decoded before the number of its pixels is known to be right.
 
     Args:
-        file: PNG, JPEG or WebP, without an alpha channel. Grey becomes colour, and colour grey, as the event needs.
+        file: PNG, JPEG or WebP, without an alpha channel. Grey becomes colour, and colour grey, as the event needs. A
+            photograph whose EXIF data tell that it was turned is turned upright.
         event: An image, as `is_image` says.
 
     Returns:
         `event.shape`, in the event's type; bytes are scaled to its bounds in float32.
 
     Raises:
-        InvalidRequest: It is no such file, or of another size, or has an alpha channel; the message says which.
+        InvalidRequest: It is no such file, or upright of another size, or has an alpha channel; the message says which.
     """
     from PIL import Image
 
     height, width, channels = event.shape
     try:
-        _check_size(_webp_size(file), width, height)
+        _check_area(_webp_size(file), width, height)
         with Image.open(BytesIO(file), formats=list(INPUT_FORMATS.values())) as image:
-            _check_size(image.size, width, height)
+            _check_area(image.size, width, height)
             transparent = " with transparency" if "transparency" in image.info else ""
             if image.mode not in _OPAQUE_MODES or transparent:
                 raise InvalidRequest(
@@ -97,7 +102,9 @@ def decode_image(file: bytes, event: TensorSpec) -> NDArray[Any]:
                 )
             if getattr(image, "n_frames", 1) > 1:
                 raise InvalidRequest("the image is animated; the model takes one picture.")
-            pixels = np.asarray(image.convert(_MODES[channels]), np.uint8).reshape(event.shape)
+            turned = upright(image.convert(_MODES[channels]))
+            _check_size(turned.size, width, height)
+            pixels = np.asarray(turned, np.uint8).reshape(event.shape)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
         raise InvalidRequest(f"the image has too many pixels; the model takes {width} by {height}.") from bomb
     except _PROBLEMS as problem:
@@ -107,6 +114,30 @@ def decode_image(file: bytes, event: TensorSpec) -> NDArray[Any]:
     assert event.minimum is not None
     assert event.maximum is not None
     return pixels.astype(np.float32) * np.float32((event.maximum - event.minimum) / 255) + np.float32(event.minimum)
+
+
+def upright(image: "Image") -> "Image":
+    """Turns an image as its EXIF orientation tells, in place.
+
+    One that has none, or a broken one, stays as it is stored: what is wrong with metadata is nothing to the picture.
+
+    Args:
+        image: Its pixels have been read.
+
+    Returns:
+        The same image.
+    """
+    from PIL import ImageOps
+
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def _check_area(stored: tuple[int, int] | None, width: int, height: int) -> None:
+    """Checks what the header tells. Which side is the width may be known only after all has been read."""
+    if stored != (height, width):
+        _check_size(stored, width, height)
 
 
 def _check_size(size: tuple[int, int] | None, width: int, height: int) -> None:

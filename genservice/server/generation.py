@@ -81,7 +81,7 @@ class GenerationService(GenerationServiceServicer):
         rule, flow = convert.rule(request.filter), flow_of(context)
         with cascade(self._engine, name, rule, flow=flow, remaining_s=context.time_remaining, **asked) as admitted:
             draw = admitted.draw
-            yield _header(draw)
+            yield _header(draw, admitted.classifier)
             pace = self._metrics.pace(draw.version.model, draw.version.number)
             draw_count = 0
             async with aclosing(admitted.kept()) as steps:
@@ -170,7 +170,7 @@ def _kept_response(draw: Draw, kept: Kept) -> bytes:
     """What passed of a draw, serialized."""
     call = draw.submission.call
     next_index = call.first_index + kept.draw_count
-    note(str(draw.version.name), len(kept.chunk) if kept.chunk is not None else 0)
+    note(str(draw.version.name), len(kept.chunk) if kept.chunk is not None else 0, next_index)
     return convert.progress(next_index) if kept.chunk is None else convert.chunk(call, kept.chunk, next_index)
 
 
@@ -182,11 +182,13 @@ def _response(draw: Draw, event: Event) -> bytes:
             return convert.preview(call, event).SerializeToString()
         case RowText():
             return convert.text_delta(call, event).SerializeToString()
-    note(str(draw.version.name), len(event))
+    # Samples that come as they are ready leave gaps, of which the client knows.
+    next_index = None if draw.as_ready else call.first_index + draw.submission.read_rows
+    note(str(draw.version.name), len(event), next_index)
     return convert.chunk(call, event)
 
 
-def _header(draw: Draw) -> pb.SampleResponse:
+def _header(draw: Draw, classifier: Version | None = None) -> pb.SampleResponse:
     version = draw.version
     response = pb.SampleResponse()
     response.header.model = str(version.name)
@@ -194,6 +196,8 @@ def _header(draw: Draw) -> pb.SampleResponse:
     response.header.seed = draw.seed
     response.header.determinism = convert.determinism(version)
     response.header.numerics = version.numerics
+    if classifier is not None:
+        response.header.classifier = str(classifier.name)
     assert version.description is not None
     convert.spec(version.description.event, response.header.sample_spec)
     return response

@@ -7,7 +7,6 @@ import re
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
 from time import perf_counter
 from typing import Any
 
@@ -15,7 +14,8 @@ import grpc
 
 from genservice.errors import GenserviceError
 from genservice.server import caller, rpc
-from genservice.server.status import DETAILS_KEY, code_of, status_of
+from genservice.server.status import abort_arguments
+from genservice.server.writing import writing
 from genservice.telemetry.logs import logger
 from genservice.telemetry.metrics import Metrics
 
@@ -54,11 +54,15 @@ class Intercepted:
     Args:
         server: Gets the services, whose methods are coroutines or asynchronous generators.
         interceptors: The outermost first.
+        write_timeout_s: Seconds that a response of a stream waits for its client; 0: no limit.
     """
 
-    def __init__(self, server: grpc.aio.Server, interceptors: Sequence[Interceptor]) -> None:
+    def __init__(
+        self, server: grpc.aio.Server, interceptors: Sequence[Interceptor], *, write_timeout_s: float = 0
+    ) -> None:
         self._server = server
         self._interceptors = interceptors
+        self._write_timeout_s = write_timeout_s
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Nothing: all methods of our services are registered."""
@@ -71,7 +75,7 @@ class Intercepted:
     def _wrap(self, method: str, handler: Any) -> Any:
         behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         if inspect.isasyncgenfunction(behaviour):
-            behaviour = _writing(behaviour)
+            behaviour = writing(behaviour, self._write_timeout_s)
         for interceptor in reversed(self._interceptors):
             behaviour = interceptor.around(method, behaviour)
         make = _MAKERS[handler.request_streaming, handler.response_streaming]
@@ -79,22 +83,6 @@ class Intercepted:
         if handler.response_streaming:
             serialize = _unless_bytes(serialize)
         return make(behaviour, handler.request_deserializer, serialize)
-
-
-def _writing(generate: Callable[[Any, Any], Any]) -> Behaviour:
-    """Makes a generator of responses a coroutine that writes them, and closes the generator when the client has gone.
-
-    gRPC itself leaves a generator to the garbage collector.
-    """
-
-    async def write(request: Any, context: Any) -> None:
-        async with aclosing(generate(request, context)) as responses:
-            async for response in responses:
-                await context.write(response)
-                # Not held while the next one is made.
-                del response
-
-    return write
 
 
 def _unless_bytes(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
@@ -132,8 +120,7 @@ class ErrorInterceptor(Interceptor):
                 refusal = GenserviceError(
                     f"The server failed. The log has the reason under {reference}.", metadata={"reference": reference}
                 )
-            status = status_of(refusal)
-            return await context.abort(code_of(refusal), status.message, ((DETAILS_KEY, status.SerializeToString()),))
+            return await context.abort(*abort_arguments(refusal))
 
         return call
 

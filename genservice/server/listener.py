@@ -38,7 +38,7 @@ class Listener:
         self.server = grpc.aio.server(options=_options(settings), maximum_concurrent_rpcs=settings.max_concurrent_rpcs)
         self._log = LogInterceptor(metrics)
         interceptors = [self._log, ErrorInterceptor(), CallerInterceptor(Callers(settings))]
-        self.services: Any = Intercepted(self.server, interceptors)
+        self.services: Any = Intercepted(self.server, interceptors, write_timeout_s=settings.write_timeout_s)
 
     async def stop(self, grace_s: float) -> None:
         """Takes nothing new from now on, asks clients to connect elsewhere, and waits for the RPCs under way.

@@ -51,6 +51,9 @@ class ServerSettings(_Frozen):
     """Fewest seconds between the pings of a client; one that pings more often is sent away."""
     max_connection_age_s: float | None = Field(default=None, gt=0)
     """Seconds after which a client is asked to connect again, to find new replicas; RPCs finish. Absent: never."""
+    write_timeout_s: float = Field(default=300, ge=0, allow_inf_nan=False)
+    """Seconds that a response of a stream waits for its client to take it; then the stream ends with ABORTED. If the
+    client does not take that status either, the stream is reset after as many seconds more. 0: no limit."""
     drain_wait_s: float = Field(default=0, ge=0)
     """Seconds between reporting NOT_SERVING and sending clients away: the time that load balancers need to hear of
     it."""

@@ -32,6 +32,8 @@ CODES: Mapping[type[errors.GenserviceError], grpc.StatusCode] = {
     # Another replica may have the time.
     errors.QueueTimeout: grpc.StatusCode.UNAVAILABLE,
     errors.ServerDraining: grpc.StatusCode.UNAVAILABLE,
+    # Not the call is to be made again, but one for what is left.
+    errors.WriteTimeout: grpc.StatusCode.ABORTED,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.DeadlineTooShort: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.WorkerLost: grpc.StatusCode.UNAVAILABLE,
@@ -73,6 +75,12 @@ def status_of(error: errors.GenserviceError) -> Status:
         delay.FromMilliseconds(round(error.retry_after_s * 1000))
         status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
     return status
+
+
+def abort_arguments(error: errors.GenserviceError) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes]]]:
+    """What gRPC's `abort` takes, to end an RPC with an error: code, message and trailing metadata."""
+    status = status_of(error)
+    return code_of(error), status.message, ((DETAILS_KEY, status.SerializeToString()),)
 
 
 def _cut(text: str, most_bytes: int) -> str:

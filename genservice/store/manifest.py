@@ -1,6 +1,7 @@
 """`model.toml`: what a version is, and the hash and size of each of its files."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt
@@ -50,10 +51,7 @@ class Serving(_Frozen):
     @property
     def sizes(self) -> tuple[int, ...]:
         """The batch sizes in effect: those given, or powers of two up to `max_batch_rows`."""
-        if self.batch_sizes:
-            return self.batch_sizes
-        powers = (1 << exponent for exponent in range(self.max_batch_rows.bit_length()))
-        return tuple(sorted({*powers, self.max_batch_rows}))
+        return self.batch_sizes or _powers_up_to(self.max_batch_rows)
 
 
 class Card(_Frozen):
@@ -109,3 +107,9 @@ class Manifest(_Frozen):
     """What people should know."""
     files: Mapping[str, FileEntry] = Field(default_factory=dict)
     """Every other file of the version, by its path inside the version's folder, with `/`."""
+
+
+@lru_cache(maxsize=256)
+def _powers_up_to(most: int) -> tuple[int, ...]:
+    """The powers of two below a number, and the number."""
+    return tuple(sorted({*(1 << exponent for exponent in range(most.bit_length())), most}))

@@ -419,7 +419,7 @@ Global___TextDelta: _TypeAlias = TextDelta  # noqa: Y015
 
 @_typing.final
 class SampleHeader(_message.Message):
-    """What the stream is pinned to. A request with this model, content hash and seed continues it anywhere."""
+    """What the stream is pinned to. A request with this model, content hash, seed and classifier continues it anywhere."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -429,6 +429,7 @@ class SampleHeader(_message.Message):
     SAMPLE_SPEC_FIELD_NUMBER: _builtins.int
     DETERMINISM_FIELD_NUMBER: _builtins.int
     NUMERICS_FIELD_NUMBER: _builtins.int
+    CLASSIFIER_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The version that answers, `models/{model}/versions/{n}`."""
     content_hash: _builtins.str
@@ -439,6 +440,10 @@ class SampleHeader(_message.Message):
     """How far another draw of the same address agrees."""
     numerics: _builtins.str
     """Fingerprint of what the bits depend on: library version, device, threads, batch sizes."""
+    classifier: _builtins.str
+    """Where the request has a `filter`: the version of the classifier that decides, to the end of the stream,
+    `models/{model}/versions/{n}`. A filter that names it goes on with the same one. Else empty.
+    """
     @_builtins.property
     def sample_spec(self) -> _types_pb2.TensorSpec:
         """Shape, type and range of one sample, before `output` is applied."""
@@ -452,10 +457,11 @@ class SampleHeader(_message.Message):
         sample_spec: _types_pb2.TensorSpec | None = ...,
         determinism: _types_pb2.Determinism.ValueType = ...,
         numerics: _builtins.str = ...,
+        classifier: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sample_spec", b"sample_spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "determinism", b"determinism", "model", b"model", "numerics", b"numerics", "sample_spec", b"sample_spec", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classifier", b"classifier", "content_hash", b"content_hash", "determinism", b"determinism", "model", b"model", "numerics", b"numerics", "sample_spec", b"sample_spec", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -186,9 +186,10 @@ class Condition(_message.Message):
 
     @_builtins.property
     def encoded(self) -> Global___EncodedRows:
-        """Image files, one a row: PNG, JPEG or WebP, of the event's height and width and without an alpha channel. Bytes are
-        scaled to the event's bounds: minimum + byte / 255 * (maximum - minimum). Only for inputs that are images: float32
-        with bounds or uint8, `[height, width, 1 or 3]`.
+        """Image files, one a row: PNG, JPEG or WebP, without an alpha channel and of the event's height and width once they
+        are turned upright, as their EXIF data tell. Bytes are scaled to the event's bounds:
+        minimum + byte / 255 * (maximum - minimum). Only for inputs that are images: float32 with bounds or uint8,
+        `[height, width, 1 or 3]`.
         """
 
     def __init__(

@@ -20,13 +20,14 @@ ENDLESS = 4321
 TOLERANCE = 1e-5
 STREAMS = 20
 MOST_WORD_S = 0.1
+UNREAD_ROWS = 2000
 
 
 @pytest.fixture(scope="module")
 def toy_store(tmp_path_factory):
     """Has each of the toys; those that need TensorFlow in a store of their own."""
     folder = tmp_path_factory.mktemp("force")
-    for name, families in (("light", ("mine", "hang-python", "stride")), ("heavy", ("hang-graph",))):
+    for name, families in (("light", ("mine", "hang-python", "wide", "stride")), ("heavy", ("hang-graph",))):
         (folder / name).mkdir()
         store = ModelStore([folder / name])
         for family in families:
@@ -187,6 +188,38 @@ def test_the_slots_of_cancelled_streams_are_free_within_two_steps(toys, another_
     # A step takes 2 ms, and the word of the cancellation at most some more to come through.
     after = [line for line in steps.read_text().splitlines() if float(line.split()[0]) > cancelled + MOST_WORD_S]
     assert len(after) <= 2
+
+
+@pytest.mark.parametrize("is_reset", [False, True], ids=["ended", "reset"])
+def test_a_client_that_takes_nothing_for_too_long_goes_on_where_its_stream_was_ended(toys, another_server, is_reset):
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    def has_place(health):
+        check = health.Check.future(health_pb2.HealthCheckRequest())
+        return check.code() is grpc.StatusCode.OK
+
+    settings = {"WRITE_TIMEOUT_S": "0.2", "MAX_CONCURRENT_RPCS": "1"}
+    environment = {f"GENSERVICE_SERVER__{name}": value for name, value in settings.items()}
+    with (
+        toys("light", another_server, **environment) as running,
+        Client(running.address, timeout_s=120) as client,
+        grpc.insecure_channel(running.address) as channel,
+    ):
+        stream = client.sample("wide", UNREAD_ROWS, seed=3)
+        chunks = [stream.read()]
+        running.wait_for(lambda: running.metric("genservice_rpcs_total", code="ABORTED"))
+        assert running.metric("genservice_queued_rows") == running.metric("genservice_running_rows") == 0
+        if is_reset:
+            # Its place is free although its client has taken nothing.
+            running.wait_for(lambda: has_place(health_pb2_grpc.HealthStub(channel)))
+        while (chunk := stream.read()) is not None:
+            chunks.append(chunk)
+        assert stream.summary.resume_count > 0
+        # Only now, for it makes the window of the connection large.
+        undisturbed = draw(client, "wide", UNREAD_ROWS, seed=3)
+    np.testing.assert_array_equal(np.concatenate([chunk.indexes for chunk in chunks]), np.arange(UNREAD_ROWS))
+    np.testing.assert_array_equal(np.concatenate([chunk.to_numpy() for chunk in chunks]), undisturbed)
 
 
 def test_the_server_process_holds_no_tensorflow(server):

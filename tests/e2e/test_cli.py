@@ -172,18 +172,18 @@ def test_a_filtered_draw_outlives_a_server_that_is_killed(tmp_path: Path) -> Non
         with Client(targets[0]) as client:
             undisturbed = client.sample("toy-garments", KEPT_SAMPLES, seed=7, keep=keep)
             whole = undisturbed.all()
-        # The classifier's version is asked for first, so that the draw is the second server's.
         with Client(targets) as client:
             stream = client.sample("toy-garments", KEPT_SAMPLES, seed=7, keep=keep)
             chunks = [stream.read()]
-            second.kill()
-            second.wait()
+            # The first call of a client is the first server's.
+            first.kill()
+            first.wait()
             chunks += stream
         assert stream.summary.resume_count >= 1
         assert stream.summary.draw_count == undisturbed.summary.draw_count
         np.testing.assert_array_equal(np.concatenate([chunk.indexes for chunk in chunks]), whole.indexes)
         np.testing.assert_allclose(np.concatenate([chunk.to_numpy() for chunk in chunks]), whole.to_numpy(), atol=1e-5)
-        assert first.poll() is None
+        assert second.poll() is None
 
 
 def test_settings_come_from_the_environment_and_a_file(store: Path, tmp_path: Path) -> None:

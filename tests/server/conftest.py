@@ -155,6 +155,10 @@ class Told(Telemetry):
         self.outcomes.append((model, verb, outcome))
         self._tell()
 
+    def queue_changed(self, model, version, queued_rows, running_rows):
+        super().queue_changed(model, version, queued_rows, running_rows)
+        self._tell()
+
     def state_changed(self, model, version, state, reason):
         super().state_changed(model, version, state, reason)
         self._tell()

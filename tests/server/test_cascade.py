@@ -6,6 +6,7 @@ import grpc
 import numpy as np
 import pytest
 
+from genservice.store.names import ModelName
 from genservice.v1.generation_pb2 import Output, SampleFilter, SampleRequest
 from genservice.v1.types_pb2 import DATA_TYPE_UINT8
 
@@ -77,6 +78,26 @@ async def test_a_stream_that_is_cut_goes_on_where_it_stopped(running, read_all):
         part, next_index, _ = samples_of(await read_all(running.generation.Sample(request(first))))
         rest, _, _ = samples_of(await read_all(running.generation.Sample(request(60 - first, first_index=next_index))))
         assert list(part) + list(rest) == list(whole)
+
+
+async def test_the_header_names_the_version_that_decides_and_a_filter_that_names_it_goes_on_with_it(
+    serve, store, publish, read_all
+):
+    async with serve() as running:
+        before = await read_all(running.generation.Sample(request(30, classifier="models/toy")))
+        publish(store, "toy", "toy")
+        await running.engine.load(ModelName("toy"))
+        await running.told.until(lambda: running.engine.catalog.default("toy").number == 2)
+        _, next_index, _ = samples_of(before)
+        classifiers = {TOY: "models/toy/versions/2", before[0].header.classifier: "models/toy/versions/1"}
+        for asked, answering in classifiers.items():
+            call = running.generation.Sample(request(5, classifier=asked, first_index=next_index))
+            assert (await read_all(call))[0].header.classifier == answering
+
+
+async def test_without_a_filter_no_classifier_is_named(running, read_all):
+    responses = await read_all(running.generation.Sample(SampleRequest(model=TOY, sample_count=1)))
+    assert responses[0].header.classifier == ""
 
 
 async def test_chunks_have_no_more_rows_than_were_asked_for(running, read_all):
@@ -171,4 +192,9 @@ async def test_a_cancelled_filter_leaves_nothing_behind(running):
     await call.read()
     call.cancel()
     await running.told.until(lambda: ("toy", "sample", "cancelled") in running.told.outcomes)
-    await asyncio.wait_for(running.engine.drain(10), 20)
+    # A drain would wait for its whole limit, and then give up what is left, of rows and of versions that are held.
+    async with asyncio.timeout(30):
+        await running.engine.drain(3600)
+    assert running.value("genservice_queued_rows", model="toy", version=1) == 0
+    assert running.value("genservice_running_rows", model="toy", version=1) == 0
+    assert {outcome for _, _, outcome in running.told.outcomes} <= {"ok", "cancelled"}

@@ -119,6 +119,27 @@ def test_a_type_that_the_wire_has_not_is_named(dtype):
         RowValues.of(np.zeros(2).astype(dtype), "inputs")
 
 
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([[0.5, 1.5]], "float32"),
+        (((1, 2.5),), "float32"),
+        ([[1, 2]], "int64"),
+        ([[True]], "bool"),
+        (np.zeros((1, 2)), "float64"),
+        ([np.zeros(2), np.ones(2)], "float64"),
+        ([[np.float64(0.5)]], "float64"),
+    ],
+)
+def test_floats_of_python_are_float32_and_what_has_a_type_keeps_it(values, dtype):
+    assert array_from(RowValues.of(values, "inputs").tensor()).dtype == dtype
+
+
+async def test_a_list_of_numbers_is_sent_in_the_type_that_most_models_take(side, client, service):
+    await side.call(client.classify("digits", [[0.5], [1.5]]))
+    assert service.requests["Classify"][0].inputs.tensor.data_type == types_pb2.DATA_TYPE_FLOAT32
+
+
 @pytest.mark.parametrize("values", [np.zeros((0, 3)), np.float32(1), []])
 def test_rows_are_needed(values):
     with pytest.raises(ValueError, match="first dimension"):

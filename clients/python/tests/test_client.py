@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import genservice_client as gc_client
+from genservice.v1 import models_pb2
 
 INPUTS = np.arange(6, dtype=np.float32).reshape(6, 1)
 
@@ -62,6 +63,10 @@ async def test_strings_are_inputs_too(side, client, service):
 
 async def test_models_are_listed_over_all_pages(side, client):
     assert [model.name for model in await side.call(client.models())] == ["models/a", "models/b"]
+
+
+def test_a_version_that_only_predicts_has_no_event():
+    assert gc_client.VersionInfo.from_message(models_pb2.ModelVersion(name="models/sums/versions/1")).event is None
 
 
 async def test_a_model_tells_all_about_its_versions(side, client, service):

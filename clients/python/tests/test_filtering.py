@@ -13,7 +13,6 @@ from genservice.v1 import generation_pb2
 from genservice_client.filtering import FilteredDraw
 from genservice_client.row_values import Conditions
 
-CLASSIFIER = "models/digits/versions/3"
 EVERY_THIRD = gc_client.SampleFilter(classifier="judge", label="one", max_draws=100)
 
 
@@ -40,29 +39,47 @@ async def test_what_passes_keeps_its_index(side, client, service):
 async def test_the_request_says_all_that_was_asked(side, client, service):
     keep = gc_client.SampleFilter(classifier="judge:stable", label="one", min_probability=0.9, options={"sharp": True})
     await side.collect(client.sample("digits", 3, keep=keep))
-    assert service.requests["GetModel"][0].name == "models/judge/labels/stable"
     sent = service.requests["Sample"][0].filter
+    assert sent.classifier == "models/judge/labels/stable"
     assert (sent.label, sent.min_probability, sent.max_draws) == ("one", 0.9, 300)
     assert sent.options["sharp"].bool_value
 
 
-async def test_the_version_of_the_classifier_is_pinned(side, client, service, cut):
+def classifiers(service):
+    return [request.filter.classifier for request in service.requests["Sample"]]
+
+
+async def test_a_stream_goes_on_with_the_version_of_the_classifier_that_it_began_with(side, client, service, cut):
     service.streams.append(["header", 2, cut()])
-    await side.collect(client.sample("digits", 5, keep=EVERY_THIRD))
-    assert {request.filter.classifier for request in service.requests["Sample"]} == {CLASSIFIER}
-
-
-async def test_a_classifier_that_is_not_ready_is_left_to_the_server_to_refuse(side, client, service):
-    service.versions = []
-    await side.collect(client.sample("digits", 1, keep=EVERY_THIRD))
-    assert service.requests["Sample"][0].filter.classifier == "models/judge"
-
-
-async def test_a_version_of_the_classifier_that_is_named_is_not_looked_up(side, client, service):
-    keep = gc_client.SampleFilter(classifier="judge@2", label="one")
-    await side.collect(client.sample("digits", 1, keep=keep))
+    stream = client.sample("digits", 5, keep=EVERY_THIRD)
+    await side.call(stream.read())
+    service.classifier_version = 4
+    await side.collect(stream)
+    assert classifiers(service) == ["models/judge", "models/judge/versions/3"]
+    assert stream.header.classifier == "models/judge/versions/3"
     assert not service.requests["GetModel"]
-    assert service.requests["Sample"][0].filter.classifier == "models/judge/versions/2"
+
+
+async def test_a_stream_that_has_not_begun_is_pinned_to_no_classifier(side, client, service, cut):
+    service.streams.append([cut()])
+    service.streams.append(["header", cut()])
+    await side.collect(client.sample("digits", 5, keep=EVERY_THIRD))
+    assert classifiers(service) == ["models/judge", "models/judge", "models/judge/versions/3"]
+
+
+async def test_another_classifier_never_goes_on_in_its_place(side, client, service, cut):
+    service.streams.append(["header", 1, cut()])
+    stream = client.sample("digits", 5, keep=EVERY_THIRD)
+    await side.call(stream.read())
+    service.changes["classifier"] = "models/judge/versions/4"
+    with pytest.raises(gc_client.StreamChangedError, match="filtered by models/judge/versions/3"):
+        await side.collect(stream)
+
+
+async def test_without_a_filter_there_is_no_classifier(side, client):
+    stream = client.sample("digits", 1)
+    await side.collect(stream)
+    assert stream.header.classifier == ""
 
 
 CUTS = {

@@ -15,7 +15,8 @@ from genservice.engine.inline import inline_workers
 from genservice.engine.sequences import pad, pad_labellings
 from genservice.engine.settings import EngineSettings
 from genservice.engine.submission import Chunk
-from genservice.engine.verbs import VERBS
+from genservice.engine.verbs import VERBS, event_of
+from genservice.errors import VerbNotSupported
 from genservice.model.base import Comparer, LabellingScorer, Scorer, Tagger
 from genservice.model.options import OptionScalar
 from genservice.plugin_host import Family
@@ -70,12 +71,15 @@ class EngineSubject:
         model, manifest = self._version.description, self._version.manifest
         assert model is not None
         assert manifest is not None
+        event = event_of(model)
+        if event is None:
+            raise VerbNotSupported(f"{self._version.name} can only predict: there are no figures of that.")
         return Offer(
             name=str(self._version.name),
             verbs=self._version.verbs,
             labels=tuple(model.labels),
             options=tuple(model.Options.model_fields),
-            event=model.event,
+            event=event,
             threshold=model.threshold if isinstance(model, Comparer) else 0.0,
             most_tokens=0 if model.tokens is None else model.tokens.shape[0],
             card=manifest.card.markdown(),

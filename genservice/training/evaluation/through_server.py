@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genservice.errors import ModelNotReady
+from genservice.errors import ModelNotReady, VerbNotSupported
 from genservice.model.options import OptionScalar
 from genservice.model.specs import TensorSpec
 from genservice.training.evaluation.subject import Advance, Offer, Rows, in_parts
@@ -49,6 +49,8 @@ class ClientSubject:
     def offer(self) -> Offer:
         """What it offers."""
         event = self._version.event
+        if event is None:
+            raise VerbNotSupported(f"{self._version.name} can only predict: there are no figures of that.")
         return Offer(
             name=self._version.name,
             verbs=self._version.verbs,

@@ -13,6 +13,7 @@ from genservice import Classifier, Determinism, Generator, IterativeGenerator, O
 DEADLY = 666.0
 ENDLESS = 4321
 STEP_S = 0.002
+BATCH_S = 0.010
 
 
 class Mine(Classifier):
@@ -29,6 +30,25 @@ class Mine(Classifier):
     def logits(self, inputs, options):
         if (inputs == DEADLY).any():
             os.kill(os.getpid(), signal.SIGKILL)
+        return np.concatenate([inputs, -inputs], axis=1)
+
+
+class Steady(Classifier):
+    """Takes its time for a batch; whose rows are in it, and since when, is written to the file of `FORCE_BATCHES`."""
+
+    family = "steady"
+    traced = False
+    event = TensorSpec((1,))
+    labels = ("positive", "negative")
+
+    def load(self, directory):
+        path = os.environ.get("FORCE_BATCHES")
+        self._log = Path(path).open("a", buffering=1) if path else None  # noqa: SIM115 - as long as the process
+
+    def logits(self, inputs, options):
+        if self._log is not None:
+            self._log.write(f"{time.monotonic()} {' '.join(str(int(value)) for value in inputs[:, 0])}\n")
+        time.sleep(BATCH_S)
         return np.concatenate([inputs, -inputs], axis=1)
 
 
@@ -51,6 +71,20 @@ class Python(Generator):
         while (options.code == ENDLESS).any():
             pass
         return noise.normal("z", (2,))
+
+
+class Wide(Generator):
+    """Draws at once what takes room on the wire."""
+
+    family = "wide"
+    traced = False
+    event = TensorSpec((4096,))
+
+    def load(self, directory):
+        pass
+
+    def sample(self, noise, options, conditions):
+        return noise.normal("z", (1,)) + np.arange(4096, dtype=np.float32)
 
 
 class Graph(Generator):
@@ -112,4 +146,4 @@ class Stride(IterativeGenerator):
 @hookimpl
 def genservice_register_families():
     """All of them."""
-    return [Mine, Python, Graph, Stride]
+    return [Mine, Steady, Python, Wide, Graph, Stride]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from genservice.cli.failures import Failure
 from genservice.cli.inputs import Decoding, read_rows
@@ -59,6 +59,18 @@ def test_resize_and_invert_bring_a_photograph_to_the_models_form(
     assert refused.exit_code == 1
     assert "has 60 by 80 pixels, and the model takes 6 by 8" in refused.stderr
     done = run("classify", "toy-cnn", path, "--resize", "--invert", "--json", "--server", server)
+    assert next(iter(json.loads(done.stdout)["rows"][0]["labels"])) == "glove"
+
+
+@pytest.mark.parametrize("options", [(), ("--resize",), ("--invert",)])
+def test_a_photograph_of_a_turned_telephone_is_upright(run, server: str, tmp_path: Path, options) -> None:
+    upright = picture(1).resize((60, 80), Image.Resampling.NEAREST) if "--resize" in options else picture(1)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    turned = (ImageOps.invert(upright) if "--invert" in options else upright).transpose(Image.Transpose.ROTATE_90)
+    turned.save(tmp_path / "turned.png", exif=exif)
+    done = run("classify", "toy-cnn", tmp_path / "turned.png", *options, "--json", "--server", server)
+    assert done.exit_code == 0, done.output
     assert next(iter(json.loads(done.stdout)["rows"][0]["labels"])) == "glove"
 
 

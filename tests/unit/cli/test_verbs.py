@@ -184,6 +184,17 @@ def test_signatures_are_called(run, verb_server: str, tmp_path: Path) -> None:
     assert "negative" in done.stdout
 
 
+@pytest.mark.parametrize("form", ["grey.png", "rows.npy"])
+def test_a_model_that_only_predicts_is_not_given_inputs(run, verb_server: str, grey, tmp_path: Path, form: str) -> None:
+    grey("grey.png", 1)
+    np.save(tmp_path / "rows.npy", np.zeros((1, 8), np.float32))
+    done = run("classify", "toy-sums", tmp_path / form, "--server", verb_server)
+    assert done.exit_code == 1
+    assert done.stderr.strip().endswith(
+        "models/toy-sums/versions/1 takes no rows of an event: call its signatures with `genservice predict`."
+    )
+
+
 def test_what_cannot_be_predicted_is_one_line(run, verb_server: str, tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", np.zeros(2))
     np.savez(tmp_path / "rows.npz", a=np.zeros((1, 8), np.float32), b=np.zeros(2, np.float32))

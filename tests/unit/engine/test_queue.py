@@ -299,7 +299,11 @@ def test_a_caller_that_holds_nothing_is_told_that_the_queue_is_full():
 
 
 def test_a_newcomer_needs_room_for_no_more_than_it_can_ever_have():
-    Scene(100).queue.check_room(Flow("stream"), 80, model="toy", retry_after_s=0.5)
+    scene = Scene(100)
+    scene.queue.check_room(Flow("stream"), 80, model="toy", retry_after_s=0.5)
+    scene.add(1)
+    with pytest.raises(QueueFull, match="and 50 more do not fit"):
+        scene.queue.check_room(Flow("stream"), 80, model="toy", retry_after_s=0.5)
 
 
 FLOWS = st.builds(

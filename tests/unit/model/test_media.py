@@ -2,11 +2,11 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from genservice import TensorSpec
 from genservice.errors import InvalidRequest
-from genservice.model.media import IMAGE_FORMATS, decode_image, encode_image, is_image, to_uint8
+from genservice.model.media import IMAGE_FORMATS, INPUT_FORMATS, decode_image, encode_image, is_image, to_uint8
 
 SIGNED = TensorSpec((1,), minimum=-1, maximum=1)
 
@@ -107,3 +107,79 @@ def test_an_animated_image_is_refused():
     frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     with pytest.raises(InvalidRequest, match="animated"):
         decode_image(file.getvalue(), TensorSpec((2, 3, 1), "uint8"))
+
+
+CORNERS = np.array([[10, 20, 30], [40, 50, 60]], np.uint8)
+"""A picture of 3 by 2 pixels, each unlike the others."""
+ORIENTATIONS = {
+    1: lambda upright: upright,
+    2: np.fliplr,
+    3: lambda upright: np.rot90(upright, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: lambda upright: np.rot90(upright, 1),
+    7: lambda upright: np.rot90(np.transpose(upright), 2),
+    8: lambda upright: np.rot90(upright, -1),
+}
+"""How the pixels are stored by the EXIF orientation (EXIF 2.32, section 4.6.4)."""
+
+
+def stored(upright, orientation, file_format):
+    """An image file of pixels that were turned, and that says so; each pixel is a square that JPEG keeps."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    return saved(ORIENTATIONS[orientation](upright).repeat(16, 0).repeat(16, 1), file_format, exif.tobytes())
+
+
+def saved(pixels, file_format, exif):
+    file = BytesIO()
+    quality = {} if file_format == "PNG" else {"quality": 100}
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, file_format, exif=exif, **quality)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("file_format", INPUT_FORMATS.values())
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_a_turned_photograph_is_turned_upright(orientation, file_format):
+    decoded = decode_image(stored(CORNERS, orientation, file_format), TensorSpec((32, 48, 1), "uint8"))
+    np.testing.assert_allclose(decoded[8::16, 8::16, 0].astype(int), CORNERS, atol=3)
+
+
+@pytest.mark.parametrize("file_format", INPUT_FORMATS.values())
+def test_the_size_of_a_turned_photograph_is_that_of_the_upright_one(file_format):
+    with pytest.raises(InvalidRequest, match="has 48 by 32 pixels, and the model takes 32 by 48"):
+        decode_image(stored(CORNERS, 6, file_format), TensorSpec((48, 32, 1), "uint8"))
+
+
+def test_a_picture_on_its_side_that_does_not_say_so_is_refused():
+    with pytest.raises(InvalidRequest, match="has 48 by 32 pixels, and the model takes 32 by 48"):
+        decode_image(stored(CORNERS, 1, "PNG"), TensorSpec((48, 32, 1), "uint8"))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("file_format", INPUT_FORMATS.values())
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0",
+        b"Exif\0\0nothing that is known",
+        b"Exif\0\0MM\0*\0\0\xff\xff",
+        b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03",
+        b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x03ab\0\0\0\0\0\0",
+        b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x63\0\0\0\0\0\0",
+    ],
+    ids=["empty", "no TIFF", "beyond the end", "cut off", "a text", "no such orientation"],
+)
+def test_a_picture_with_a_broken_orientation_is_taken_as_it_is_stored(exif, file_format):
+    pixels = CORNERS.repeat(16, 0).repeat(16, 1)
+    decoded = decode_image(saved(pixels, file_format, exif), TensorSpec((32, 48, 1), "uint8"))
+    np.testing.assert_allclose(decoded[8::16, 8::16, 0].astype(int), CORNERS, atol=3)
+
+
+@pytest.mark.filterwarnings("ignore:Truncated File Read")
+def test_what_else_is_broken_in_a_turned_photograph_does_not_keep_it_on_its_side():
+    # Big endian: orientation 6, and a resolution that points behind the end.
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x02" + b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"
+    exif += b"\x01\x1a\0\x05\0\0\0\x01\xff\xff\xff\xff" + bytes(4)
+    file = saved(ORIENTATIONS[6](CORNERS), "PNG", exif)
+    assert decode_image(file, TensorSpec((2, 3, 1), "uint8"))[..., 0].tolist() == CORNERS.tolist()

@@ -119,9 +119,10 @@ class Client(SyncLabelling, SyncComparing):
 
         Args:
             model: Name of the model.
-            inputs: `[rows, ...]` in the event's type and shape, or a string a row. For models whose `features` name
-                `images`, also PNG, JPEG or WebP files, one a row: bytes, paths, or Pillow's pictures, which go as PNG.
-                One string, file or picture is one row. Many rows go in several requests.
+            inputs: `[rows, ...]` in the event's type and shape, or a string a row. Lists of Python's floats are taken
+                as float32, and of whole numbers as int64. For models whose `features` name `images`, also PNG, JPEG or
+                WebP files, one a row: bytes, paths, or Pillow's pictures, which go as PNG. One string, file or picture
+                is one row. Many rows go in several requests.
             top_k: Let the server name this many labels of each row. 0: all are named, after one more call for a
                 version that answers for the first time.
             timeout_s: Seconds for the call. None: the client's setting.

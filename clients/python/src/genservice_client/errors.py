@@ -155,7 +155,7 @@ class FailedPreconditionError(StatusError):
 
 
 class AbortedError(StatusError):
-    """Another change came between."""
+    """The server ended the call half-way; it can be made again for what is left."""
 
     code = grpc.StatusCode.ABORTED
 

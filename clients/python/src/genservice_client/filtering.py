@@ -8,12 +8,11 @@ import numpy as np
 from genservice.v1 import generation_pb2
 from genservice_client.asked import Asked
 from genservice_client.draw import Draw
-from genservice_client.errors import ProtocolError
-from genservice_client.models import ModelInfo
+from genservice_client.errors import ProtocolError, StreamChangedError
 from genservice_client.names import resource_name
 from genservice_client.options import OptionLike, option_values
 from genservice_client.row_values import Conditions
-from genservice_client.samples import SampleChunk
+from genservice_client.samples import SampleChunk, SampleHeader
 
 DRAWS_A_SAMPLE = 100
 """Where a filter does not say how many samples may be drawn: so many for each that is asked for."""
@@ -70,7 +69,7 @@ class FilteredDraw(Draw):
     """A draw with a filter: one request at a time, each from where the one before had come to.
 
     Which samples come is known only when they do, so they are asked for by how many there are still to be kept, and how
-    many may still be drawn. The classifier is pinned, as the generator is: see `pin_classifier`.
+    many may still be drawn. The classifier is pinned, as the generator is.
 
     Args:
         request: The whole draw, with its seed and its filter, and without conditions.
@@ -87,11 +86,6 @@ class FilteredDraw(Draw):
         self._looked_at = request.first_index
 
     @property
-    def classifier(self) -> str:
-        """Full name of the classifier."""
-        return self._template.filter.classifier
-
-    @property
     def received_count(self) -> int:
         """Samples that have come."""
         return self._kept_count
@@ -106,10 +100,20 @@ class FilteredDraw(Draw):
         """Whether there are samples to be taken."""
         return bool(self._waiting)
 
-    def pin_classifier(self, model: ModelInfo) -> None:
-        """Takes down which version of the classifier decides, so that another one never goes on in its place."""
-        if model.answering is not None:
-            self._template.filter.classifier = model.answering.name
+    def pin(self, header: SampleHeader) -> SampleHeader:
+        """Takes the header of a stream, as `Draw.pin` does; another classifier never goes on in the place of the first.
+
+        Raises:
+            StreamChangedError: The stream is not one of this draw.
+        """
+        pinned = super().pin(header)
+        if header.classifier != pinned.classifier:
+            raise StreamChangedError(
+                f"the stream began filtered by {pinned.classifier}, and {header.classifier} decides now"
+            )
+        # An older server does not tell.
+        self._template.filter.classifier = pinned.classifier or self._template.filter.classifier
+        return pinned
 
     def ask_next(self) -> Asked:
         """Asks for the rest.

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 ImageLike: TypeAlias = "bytes | PathLike[str] | Image"
-"""A PNG, JPEG or WebP file: its bytes, or where it is; or a picture of Pillow's, which is sent as PNG, without loss."""
+"""A PNG, JPEG or WebP file: its bytes, or where it is; or a picture of Pillow's, which is sent as PNG, without loss.
+
+A file is turned upright as its EXIF data tell. Of a picture the pixels are sent and no metadata: what `Image.open`
+gives of a turned photograph needs `ImageOps.exif_transpose` first.
+"""
 
 
 def media_type_of(file: bytes) -> str:

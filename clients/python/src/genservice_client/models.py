@@ -84,8 +84,8 @@ class VersionInfo:
     """Verbs that it has, such as `sample` and `classify`."""
     options_schema: Mapping[str, Any]
     """JSON Schema of its options."""
-    event: TensorSpec
-    """One row that it samples, classifies, scores or embeds."""
+    event: TensorSpec | None
+    """One row that it samples, classifies, scores or embeds; None: it has none, for all it does is `predict`."""
     conditions: Mapping[str, TensorSpec]
     """Other inputs of a draw, by name."""
     labels: tuple[str, ...]
@@ -141,7 +141,7 @@ class VersionInfo:
             plugin=message.plugin,
             verbs=tuple(message.verbs),
             options_schema=options_schema,
-            event=TensorSpec.from_message(message.event),
+            event=TensorSpec.from_message(message.event) if message.HasField("event") else None,
             conditions={name: TensorSpec.from_message(spec) for name, spec in message.conditions.items()},
             labels=tuple(message.labels),
             media_types=tuple(message.media_types),

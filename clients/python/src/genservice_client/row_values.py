@@ -12,7 +12,11 @@ from genservice_client.image_files import ImageLike, image_files, is_image, medi
 from genservice_client.tensors import Array, check_dtype, tensor_from
 
 RowsLike: TypeAlias = npt.ArrayLike | Sequence[str] | str | Sequence[ImageLike] | ImageLike
-"""An array `[rows, ...]`; strings or image files, one a row; or one string or image file, which is one row."""
+"""An array `[rows, ...]`; strings or image files, one a row; or one string or image file, which is one row.
+
+An array is sent in its own type. Lists of Python's numbers have none: with a float among them they are sent as float32,
+and whole numbers alone as int64.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class RowValues:
                 return cls(tuple(map(str, values)))
             if any(map(is_image, values)):
                 return cls(image_files(values, name))
-        array = np.asarray(values)
+        array = _array(values)
         if array.ndim == 0 or len(array) == 0:
             raise ValueError(f"{name} has shape {array.shape}; it needs a first dimension that counts one row or more")
         if array.dtype.kind == "U":
@@ -198,3 +202,13 @@ class Conditions:
             name: (condition if len(condition) == 1 else condition.rows(start, end)).message()
             for name, condition in self._conditions.items()
         }
+
+
+def _array(values: object) -> Array:
+    array = np.asarray(values)
+    first = values
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    # Floats of NumPy are Python's floats, too, and have chosen their type.
+    untyped = isinstance(first, int | float) and not isinstance(first, np.generic)
+    return array.astype(np.float32) if untyped and array.dtype == np.float64 else array

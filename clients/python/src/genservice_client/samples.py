@@ -52,6 +52,8 @@ class SampleHeader:
     """How far another draw of the same samples agrees."""
     numerics: str
     """Fingerprint of what the bits depend on."""
+    classifier: str = ""
+    """Where samples are filtered: the version that decides, `models/{model}/versions/{n}`; else empty."""
 
     @classmethod
     def from_message(cls, message: generation_pb2.SampleHeader) -> "SampleHeader":
@@ -63,6 +65,7 @@ class SampleHeader:
             spec=TensorSpec.from_message(message.sample_spec),
             determinism=Determinism.from_message(message.determinism),
             numerics=message.numerics,
+            classifier=message.classifier,
         )
 
 

@@ -6,13 +6,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
 from typing import Any, Self
 
-from genservice.v1 import models_pb2
 from genservice_client.draw import Draw
 from genservice_client.errors import CancelledError, DrawsExhaustedError
 from genservice_client.extras import require
 from genservice_client.filtering import FilteredDraw
 from genservice_client.glimpses import SampleEvent
-from genservice_client.models import ModelInfo
 from genservice_client.parallel import ParallelStreams
 from genservice_client.replicas import Replicas
 from genservice_client.route import Route
@@ -168,7 +166,6 @@ class AsyncSampleStream:
 
     async def _begun(self) -> Source:
         if isinstance(self._draw, FilteredDraw):
-            await self._pin_classifier(self._draw)
             return OneStream(self._draw, self._route)
         replicas = await self._replicas.all()
         part_count = math.ceil(self._draw.sample_count / self._replicas.endpoint.limits.part_rows)
@@ -181,12 +178,6 @@ class AsyncSampleStream:
         weakref.finalize(self, source.cancel).atexit = False
         source.begin(replicas[:part_count])
         return source
-
-    async def _pin_classifier(self, draw: FilteredDraw) -> None:
-        if "/versions/" not in draw.classifier:
-            request = models_pb2.GetModelRequest(name=draw.classifier)
-            response = await self._route.unary(lambda stubs: stubs.models.GetModel, request)
-            draw.pin_classifier(ModelInfo.from_message(response.model))
 
     def _check_not_cancelled(self) -> None:
         if self._cancelled:

@@ -93,7 +93,6 @@ class Sums(Predictor):
 
     family = "toy-sums"
     traced = False
-    event = TensorSpec((8,))
     default_signature = "add"
     signatures = MappingProxyType(
         {

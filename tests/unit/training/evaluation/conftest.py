@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from genservice.model.base import (
     Generator,
     LabellingScorer,
     Model,
+    Predictor,
     Scorer,
+    Signature,
     TextGenerator,
 )
 from genservice.model.fit import DataSet
@@ -166,7 +169,18 @@ class Letters(Weights, TextGenerator, Scorer):
         return np.where(tokens >= 0, self._log_probs[tokens], 0).sum(axis=1)
 
 
-KINDS = (Mixture, Eye, Plain, Lookup, Likeness, Letters)
+class Sums(Weights, Predictor):
+    """Has no event: all it does is predict."""
+
+    family = "toy-sums"
+    default_signature = "sum"
+    signatures = MappingProxyType({"sum": Signature({"x": TensorSpec((4,))}, {"sum": TensorSpec(())})})
+
+    def predict(self, signature: str, inputs: Mapping[str, Any], options: Any) -> Mapping[str, Any]:
+        return {"sum": np.asarray(inputs["x"]) @ self.weights}
+
+
+KINDS = (Mixture, Eye, Plain, Lookup, Likeness, Letters, Sums)
 WEIGHTS: Mapping[str, Any] = {
     "mixture": (Mixture, CENTRES),
     "eye": (Eye, CENTRES),
@@ -174,6 +188,7 @@ WEIGHTS: Mapping[str, Any] = {
     "tagger": (Lookup, CENTRES),
     "likeness": (Likeness, np.eye(4)),
     "letters": (Letters, np.log([0.5, 0.2, 0.1, 0.2])),
+    "sums": (Sums, np.ones(4, np.float32)),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from genservice.cli.service import in_background
 from genservice.cli.settings import read_settings
-from genservice.errors import InvalidRequest, ModelNotReady
+from genservice.errors import InvalidRequest, ModelNotReady, VerbNotSupported
 from genservice.plugin_host import Family, PluginHost
 from genservice.store.manifest import Manifest
 from genservice.store.names import ModelName
@@ -88,6 +88,15 @@ async def test_how_long_a_text_may_be_is_to_be_said(address: str, texts: Any) ->
     async with connecting(address, ["letters"]) as [subject]:
         with pytest.raises(InvalidRequest, match="say how long the excerpts are"):
             await evaluate(subject, texts)
+
+
+async def test_a_model_that_only_predicts_has_no_figures(address: str, zoo: Any, kinds: Any, rows: Any) -> None:
+    async with connecting(address, ["sums"]) as [subject]:
+        with pytest.raises(VerbNotSupported, match="can only predict"):
+            await evaluate(subject, rows)
+    async with serving(zoo(), kinds, [ModelName("sums")]) as [subject]:
+        with pytest.raises(VerbNotSupported, match="can only predict"):
+            await evaluate(subject, rows)
 
 
 async def test_a_model_that_is_not_there_or_not_ready_says_so(address: str) -> None:
