@@ -36,8 +36,8 @@ $(DEPLOY)/.installed: deploy/requirements.txt
 	$(DEPLOY)/bin/pip install --quiet --requirement deploy/requirements.txt
 	touch $@
 
-test-deploy: setup $(DEPLOY)/.installed ## check what is in deploy/; Debian's buildah, podman, runc, debootstrap, prometheus, iproute2 help
-	GENSERVICE_DEPLOY_TOOLS=$(CURDIR)/$(DEPLOY) $(BIN)/pytest -m deploy
+test-deploy: setup $(DEPLOY)/.installed ## check what is in deploy/; Debian's tools in .ci/run help
+	GENSERVICE_DEPLOY_TOOLS=$(CURDIR)/$(DEPLOY) $(BIN)/pytest -m deploy tests/deploy
 
 lint: setup ## check style, types, layers and protos
 	$(BIN)/ruff check .
@@ -60,4 +60,4 @@ bench-peers: setup ## install the servers that `bench` compares with, outside of
 	$(BIN)/python -m benchmarks.peers
 
 clean: ## remove what was built
-	rm -rf $(VENV) .venv-proto out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEPLOY) .venv-proto out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.combinations import combinations, render_all
+from tests.deploy.containers import build_image
 
 
 @dataclass(frozen=True)
@@ -23,3 +24,9 @@ class Rendered:
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     """Every combination, rendered."""
     return Rendered(render_all({each.name: (each, "") for each in combinations()}, tmp_path_factory))
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The name of the image for the CPU, built from this folder."""
+    return build_image()

@@ -210,9 +210,19 @@ def restarted(tmp_path_factory):
         return Restarted(service, reports, seconds)
 
 
-def test_the_figures(restarted, capsys):
+def test_the_figures_of_all_clients_are_printed_and_show_who_loses_what(restarted, capsys):
     with capsys.disabled():
         print(f"\n\n{restarted}\n")
+    assert list(restarted.reports) == list(CLIENTS)
+    assert all(report["calls"] > 0 and report["streams"] > 0 for report in restarted.reports.values())
+    lost = {name: sum((*each["errors"].values(), *each["cuts"].values())) for name, each in restarted.reports.items()}
+    assert {name: lost[name] for name in LOSSLESS} == dict.fromkeys(LOSSLESS, 0)
+    assert all(lost[name] > 0 for name in CONTROLS)
+    # Whoever neither looks the name up nor goes on with a stream loses more than the SDK: what is lost can be seen.
+    assert lost["grpcio"] > 0
+    for name, report in restarted.reports.items():
+        (row,) = (line for line in str(restarted).splitlines() if line.startswith(f"{name:30} "))
+        assert row[30:].split()[:2] == [str(report["calls"]), str(sum(report["errors"].values()))]
 
 
 def test_each_replica_leaves_in_good_order_though_streams_are_under_way(restarted):

@@ -13,7 +13,7 @@ from deploy.simulate.fleet import Fleet, Replica, Told, percentile
 from deploy.simulate.manifests import Fallback, Keda, Scaling
 from deploy.simulate.plot import picture
 from deploy.simulate.proposals import Readings
-from deploy.simulate.readme import filled
+from deploy.simulate.readme import filled, with_target
 from deploy.simulate.simulation import simulate
 from deploy.simulate.traces import TRACES, Trace, read_trace, through
 from tests.deploy.tools import DEPLOY, ROOT, deploy_python
@@ -206,6 +206,14 @@ def test_a_page_is_filled_in_and_one_without_a_place_is_refused():
     assert filled("a\n<!-- x -->\nold\n<!-- end -->\nb", {"x": "new\n"}) == "a\n<!-- x -->\n\nnew\n\n<!-- end -->\nb"
     with pytest.raises(ValueError, match="no place for y"):
         filled("a\n<!-- x -->\nold\n<!-- end -->\nb", {"y": "new"})
+
+
+def test_a_target_is_put_in_place_of_the_one_before_and_nothing_else_changes():
+    manifest = '# threshold\n  threshold: "48"\n  pollingInterval: 15\n'
+    assert with_target(manifest, "threshold", "97") == manifest.replace("48", "97")
+    for other in ("", manifest * 2):
+        with pytest.raises(ValueError, match="targets called threshold"):
+            with_target(other, "threshold", "97")
 
 
 def test_what_is_shipped_refuses_no_more_rows_than_the_default_and_a_fraction_of_what_a_bad_one_does(shipped):
