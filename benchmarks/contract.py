@@ -60,6 +60,7 @@ GOALS = _goals(
         "memory_growth": 1.02,
         "autoregressive_cache": 0.15,
         "idle_latency": 3.0,
+        "idle_latency_tf_function": None,
     },
 )
 """By name."""

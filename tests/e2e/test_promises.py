@@ -12,9 +12,11 @@ import pytest
 
 from genservice.v1.generation_pb2 import SampleRequest
 from genservice.v1.generation_pb2_grpc import GenerationServiceStub
-from genservice_client import Client
+from genservice_client import Client, RetryPolicy
 
 TOLERANCE = 1e-5
+PATIENT = RetryPolicy(max_attempts=100)
+"""A busy machine may take longer to start a server than a client waits unless it is told to."""
 
 UNREAD_STREAMS = 20
 UNREAD_ROWS = 1_000_000
@@ -82,8 +84,9 @@ def test_a_seed_gives_the_same_samples_after_a_restart(another_server, whole):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_stream_outlives_its_server(another_server, whole):
-    with another_server() as first, Client(first.address) as client, ExitStack() as second:
+    with another_server() as first, Client(first.address, retry=PATIENT) as client, ExitStack() as second:
         stream = client.sample("fashion-gan", 1000, seed=7, label="sneaker", chunk_rows=20)
         chunks = [stream.read() for _ in range(10)]
         first.process.kill()
@@ -180,6 +183,7 @@ def test_a_client_whose_connection_breaks_ends_its_request_and_the_next_is_serve
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_streams_that_nobody_reads_cost_little_memory_and_little_of_a_readers_rate(server, client):
     def rate():
         started = time.monotonic()

@@ -78,6 +78,7 @@ def test_guided_by_zero_the_samples_are_of_any_label(harness):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_card_has_the_figures_that_an_evaluation_gives(data):
     import asyncio
 

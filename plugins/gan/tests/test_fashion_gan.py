@@ -70,6 +70,7 @@ def test_truncation_leads_from_the_whole_distribution_to_the_mean_of_the_label(h
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_card_has_the_figures_that_an_evaluation_gives(data):
     import asyncio
 

@@ -5,12 +5,12 @@ import sys
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-ImageLike: TypeAlias = "bytes | PathLike[str] | Image"
+ImageLike: TypeAlias = Union[bytes, PathLike[str], "Image"]
 """A PNG, JPEG or WebP file: its bytes, or where it is; or a picture of Pillow's, which is sent as PNG, without loss.
 
 A file is turned upright as its EXIF data tell. Of a picture the pixels are sent and no metadata: what `Image.open`
