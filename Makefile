@@ -60,4 +60,4 @@ bench-peers: setup ## install the servers that `bench` compares with, outside of
 	$(BIN)/python -m benchmarks.peers
 
 clean: ## remove what was built
-	rm -rf $(VENV) $(DEPLOY) .venv-proto out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEPLOY) .venv-proto .venv-newest out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
