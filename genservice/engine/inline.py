@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from math import inf
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
 
 from genservice.engine.call import Batch, Output, Results, RowDone, RowEvent, RowPreview, Slice, moved
 from genservice.engine.images import decoded, has_files
@@ -17,15 +17,11 @@ from genservice.engine.worker import LoadRequest, StepListener
 from genservice.errors import GenserviceError, InvalidRequest
 
 _WARM = object()
-_SLOWNESS_KEPT = 0.9
-"""So much of a slow call's time is remembered a call later: one quick call does not make the next a quick one."""
 _T = TypeVar("_T")
 
 
 class ModelThread:
     """The one thread that calls models, and what it is doing now.
-
-    Where nothing is under way in it, the event loop's thread may do the same in its place.
 
     Attributes:
         busy: Kind of the call that runs, such as `step`, and when it began on `time.monotonic`; None between calls.
@@ -36,35 +32,32 @@ class ModelThread:
         self.busy: tuple[str, float] | None = None
         self.calls = 0
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self._under_way: set[Future[Any]] = set()
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is under way."""
-        return not self._under_way
 
     async def call(self, kind: str, function: Callable[[], _T]) -> _T:
         """Calls in the thread, after what was asked for before."""
-        future = self._threads.submit(self.call_here, kind, function)
-        self._under_way.add(future)
-        future.add_done_callback(self._under_way.discard)
-        return await asyncio.wrap_future(future)
 
-    def call_here(self, kind: str, function: Callable[[], _T]) -> _T:
-        """Calls in the thread of the caller; from outside of the model thread only while that is idle."""
-        self.busy = (kind, time.monotonic())
-        try:
-            return function()
-        except (StopIteration, SystemExit, KeyboardInterrupt) as error:
-            # A future cannot hold the first, and the others would end the event loop.
-            raise RuntimeError(f"The model's code raised {error!r}.") from error
-        finally:
-            self.busy = None
-            self.calls += 1
+        def told() -> _T:
+            with self._told(kind):
+                try:
+                    return function()
+                except (StopIteration, SystemExit, KeyboardInterrupt) as error:
+                    # A future cannot hold the first, and the others would end the event loop.
+                    raise RuntimeError(f"The model's code raised {error!r}.") from error
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, told)
 
     def close(self) -> None:
         """Ends the thread when the call that runs is done, without waiting for it: it may hang."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    @contextmanager
+    def _told(self, kind: str) -> Iterator[None]:
+        self.busy = (kind, time.monotonic())
+        try:
+            yield
+        finally:
+            self.busy = None
+            self.calls += 1
 
 
 class InlineWorker:
@@ -74,15 +67,12 @@ class InlineWorker:
 
     Args:
         settings: Numbers of threads.
-        quick_s: Batches of graphs that have taken less than so many seconds run on the event loop while nothing else
-            does: for them the way to another thread and back would be the longer part. 0: none do.
     """
 
     resident_bytes = 0
 
-    def __init__(self, settings: EngineSettings, quick_s: float = 0) -> None:
+    def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
-        self._quick_s = quick_s
         self.thread = ModelThread()
         self._encoders = ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode")
         self.lost: asyncio.Future[str]
@@ -95,7 +85,7 @@ class InlineWorker:
         """Reads a version's weights, in the model thread."""
         runtime = Runtime(request.model, request.serving, self._settings.intra_op_threads)
         await self.thread.call("load", lambda: runtime.load(request.directory))
-        return InlineReplica(runtime, self.thread, self._encoders, self._quick_s)
+        return InlineReplica(runtime, self.thread, self._encoders)
 
     async def close(self) -> None:
         """Ends the threads when the calls that run are done, without waiting for them: one may hang."""
@@ -115,13 +105,10 @@ class InlineReplica:
         on_step: Is told of each step of an iterative model.
     """
 
-    def __init__(self, runtime: Runtime, thread: ModelThread, encoders: ThreadPoolExecutor, quick_s: float = 0) -> None:
+    def __init__(self, runtime: Runtime, thread: ModelThread, encoders: ThreadPoolExecutor) -> None:
         self._runtime = runtime
         self._thread = thread
         self._encoders = encoders
-        # What is no graph may do anything, such as start an event loop of its own.
-        self._quick_s = quick_s if runtime.model.traced else 0
-        self._run_s: dict[tuple[str, int], float] = {}
         self._draws: dict[object, _Draw] = {}
         self._driver: asyncio.Task[None] | None = None
         self.on_step: StepListener = lambda step: None
@@ -146,7 +133,7 @@ class InlineReplica:
         """Runs a batch, then gives samples the form that each request asked for."""
         pieces = await self._decoded(batch)
         good = [piece for piece in pieces if isinstance(piece, Slice)]
-        results = await self._ran(good) if good else ()
+        results = await self._thread.call("run", lambda: self._runtime.run(good)) if good else ()
         if batch[0].call.verb == "sample":
             results = await asyncio.gather(
                 *(self._formed(piece.call.output, rows) for piece, rows in zip(good, results, strict=True))
@@ -200,21 +187,6 @@ class InlineReplica:
                 self.on_step(step.ran)
             # What has come meanwhile joins the next step.
             await asyncio.sleep(0)
-
-    async def _ran(self, batch: Batch) -> Sequence[Results]:
-        """What a batch gives: in the model thread or, where it is a matter of less than a switch of threads, here."""
-        key = (batch[0].call.verb, self._runtime.size_of(batch))
-
-        def run() -> Sequence[Results]:
-            started = time.perf_counter()
-            try:
-                return self._runtime.run(batch)
-            finally:
-                self._run_s[key] = max(time.perf_counter() - started, _SLOWNESS_KEPT * self._run_s.get(key, 0))
-
-        if self._run_s.get(key, inf) < self._quick_s and self._thread.idle:
-            return self._thread.call_here("run", run)
-        return await self._thread.call("run", run)
 
     async def _decoded(self, batch: Batch) -> Sequence[Slice | InvalidRequest]:
         """The batch with arrays in place of image files; those are decoded in the threads that encode."""

@@ -133,7 +133,8 @@ class Runtime:
             The results of each slice, in the model's own types.
         """
         call = batch[0].call
-        rows, size = sum(map(len, batch)), self.size_of(batch)
+        rows = sum(map(len, batch))
+        size = next(size for size in self.serving.sizes if size >= rows)
         statics = {name: getattr(call.options, name) for name in self._statics}
         inputs = input_columns(batch, size)
         output = self._function(call.verb, statics)(
@@ -156,11 +157,6 @@ class Runtime:
             results.append({name: column[start:stop].copy() for name, column in output.items()})
             start = stop
         return results
-
-    def size_of(self, batch: Batch) -> int:
-        """The batch size that a batch is padded to."""
-        rows = sum(map(len, batch))
-        return next(size for size in self.serving.sizes if size >= rows)
 
     def form(self, output: Output, results: Results) -> Results:
         """Gives samples the form that a request asked for.

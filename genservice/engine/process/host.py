@@ -28,10 +28,6 @@ from genservice.errors import GenserviceError, PluginError
 from genservice.model.base import Model
 from genservice.store.manifest import Serving
 
-QUICK_S = 1e-3
-"""Batches that take less run on this loop; orders and signs of life wait as long, which is what they wait for the
-interpreter's lock at times."""
-
 
 class Host:
     """Serves one server, until a channel is closed: then the process ends, whatever its threads do.
@@ -114,7 +110,7 @@ class Host:
     async def _set_up(self, order: messages.Start) -> None:
         self._settings = EngineSettings.model_validate(order.settings)
         self._device = order.device
-        self._worker = InlineWorker(self._settings, QUICK_S)
+        self._worker = InlineWorker(self._settings)
         await self._worker.start()
         self._beat()
 
